@@ -1,0 +1,51 @@
+"""What can go wrong, each in one clear sentence: the exceptions, and the status of a computation."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+__all__ = ["ArgumentError", "ComputationError", "DataFileError", "LineardynError", "Status"]
+
+
+class LineardynError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+
+class ArgumentError(LineardynError, ValueError):
+    """An argument that cannot be used: its name, what came, what is needed, what to do."""
+
+
+class DataFileError(LineardynError, OSError):
+    """A data file that is missing, truncated, of another format, or unsafe to read."""
+
+
+class Status(Enum):
+    """How a computation ended; the value is a sentence that says what to do about it."""
+
+    SUCCESS = "The computation reached its end."
+    MAX_STEPS = (
+        "The number of steps reached max_steps before the last time asked for: raise max_steps, "
+        "loosen rtol, shorten t_eval, or use method='rkc' (these flows are stiff)."
+    )
+    STEP_TOO_SMALL = (
+        "The step size fell below the spacing of floating-point numbers: the tolerances ask for more "
+        "than float64 holds; raise rtol or atol."
+    )
+    NON_FINITE = (
+        "The right-hand side became infinite or NaN: the weights or the statistics are too large; "
+        "rescale the images (for instance to [0, 1]) or start from smaller weights."
+    )
+    DIVERGED = (
+        "Gradient descent diverged: the learning rate is above the stability limit; "
+        "lower it (lineardyn.max_learning_rate gives the limit at given weights)."
+    )
+
+
+class ComputationError(LineardynError, RuntimeError):
+    """A computation that stopped early; ``result`` holds the part that was computed."""
+
+    def __init__(self, status: Status, message: str, result: Any) -> None:
+        super().__init__(message)
+        self.status = status
+        self.result = result
