@@ -1,0 +1,90 @@
+"""Hypothesis strategies: small integers and a seed are drawn, the arrays are built with numpy inside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+# Odd, even, mixed, non-square, one row, one column, one pixel.
+SHAPES = [(1, 1), (1, 2), (1, 5), (2, 2), (3, 3), (2, 3), (4, 3), (3, 4), (4, 4), (5, 1), (6, 4)]
+KINDS = ["coherent", "incoherent", "deficient", "tied"]
+
+shapes = st.sampled_from(SHAPES)
+seeds = st.integers(0, 2**20)
+channels = st.integers(1, 3)
+outputs = st.integers(1, 4)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Images ``(N, C, H, W)``, targets ``(N, K)``, and what was asked for."""
+
+    images: Array
+    targets: Array
+    kind: str
+    seed: int
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        c, h, w = self.images.shape[1:]
+        return c, h, w
+
+    @property
+    def n_outputs(self) -> int:
+        return self.targets.shape[1]
+
+
+def make_data(kind: str, image_shape: tuple[int, int, int], n_outputs: int, seed: int) -> DataSet:
+    """A data set of the kind: ``coherent`` (all images of a class equal, classes of one size), ``incoherent``
+    (nothing special, real targets), ``deficient`` (one column of targets the negative sum of the others, so Σ^yx loses
+    a rank; with one output the targets are zero) and ``tied`` (orthonormal class images: equal singular values)."""
+    rng = np.random.default_rng(seed)
+    size = int(np.prod(image_shape))
+    if kind in ("coherent", "tied"):
+        n_outputs = min(n_outputs, size)
+        x = rng.standard_normal((size, n_outputs))
+        classes = (np.linalg.qr(x)[0] if kind == "tied" else x).T
+        repeats = int(rng.integers(1, 4))
+        images, targets = np.repeat(classes, repeats, axis=0), np.repeat(np.eye(n_outputs), repeats, axis=0)
+    else:
+        n = int(rng.integers(n_outputs + 1, n_outputs + 8))
+        images, targets = rng.standard_normal((n, size)), rng.standard_normal((n, n_outputs))
+        if kind == "deficient":
+            targets[:, -1] = -targets[:, :-1].sum(axis=1)
+    return DataSet(images.reshape(-1, *image_shape), targets, kind, seed)
+
+
+@st.composite
+def data_sets(draw: st.DrawFn, kinds: tuple[str, ...] = tuple(KINDS)) -> DataSet:
+    """A small data set of any shape, channels, outputs and kind."""
+    h, w = draw(shapes)
+    return make_data(draw(st.sampled_from(kinds)), (draw(channels), h, w), draw(outputs), draw(seeds))
+
+
+def hidden_widths(depth: int) -> st.SearchStrategy[tuple[int, ...]]:
+    """Widths of the depth - 1 hidden layers."""
+    return st.tuples(*[st.integers(1, 3)] * (depth - 1))
+
+
+depths = st.integers(1, 4)
+widths = depths.flatmap(hidden_widths)
+
+
+def random_weights(
+    kind: str, image_shape: tuple[int, int, int], hidden: tuple[int, ...], n_outputs: int, seed: int, scale: float = 0.5
+) -> list[Array]:
+    """Normal weights of a ``"cnn"`` or ``"fcn"``, layer 1 first."""
+    rng = np.random.default_rng(seed)
+    c, h, w = image_shape
+    if kind == "cnn":
+        ends = (c, *hidden, n_outputs)
+        sizes: list[tuple[int, ...]] = [(o, h, w, i) for i, o in zip(ends[:-1], ends[1:], strict=True)]
+    else:
+        ends = (c * h * w, *hidden, n_outputs)
+        sizes = [(o, i) for i, o in zip(ends[:-1], ends[1:], strict=True)]
+    return [scale * rng.standard_normal(size) for size in sizes]
