@@ -42,7 +42,7 @@ class DataSet:
 def make_data(kind: str, image_shape: tuple[int, int, int], n_outputs: int, seed: int) -> DataSet:
     """A data set of the kind: ``coherent`` (all images of a class equal, classes of one size), ``incoherent``
     (nothing special, real targets), ``deficient`` (one column of targets the negative sum of the others, so Σ^yx loses
-    a rank; with one output the targets are zero) and ``tied`` (orthonormal class images: equal singular values)."""
+    a rank; at least two outputs) and ``tied`` (orthonormal class images: equal singular values)."""
     rng = np.random.default_rng(seed)
     size = int(np.prod(image_shape))
     if kind in ("coherent", "tied"):
@@ -52,6 +52,7 @@ def make_data(kind: str, image_shape: tuple[int, int, int], n_outputs: int, seed
         repeats = int(rng.integers(1, 4))
         images, targets = np.repeat(classes, repeats, axis=0), np.repeat(np.eye(n_outputs), repeats, axis=0)
     else:
+        n_outputs = max(n_outputs, 2) if kind == "deficient" else n_outputs
         n = int(rng.integers(n_outputs + 1, n_outputs + 8))
         images, targets = rng.standard_normal((n, size)), rng.standard_normal((n, n_outputs))
         if kind == "deficient":
