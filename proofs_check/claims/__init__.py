@@ -1,0 +1,42 @@
+"""The ledger's claims, one file for each subject, and how to find one."""
+
+from __future__ import annotations
+
+import difflib
+from functools import lru_cache
+
+from lineardyn.errors import ArgumentError
+from proofs_check.claim import Claim
+
+__all__ = ["claims", "get"]
+
+
+@lru_cache(maxsize=1)
+def claims() -> tuple[Claim, ...]:
+    """Every registered claim, in the order of the ledger.
+
+    >>> "E1" in [claim.id for claim in claims()]
+    True
+    """
+    from proofs_check.claims.errata import ERRATA
+    from proofs_check.claims.fourier import FOURIER_CLAIMS
+
+    return (*FOURIER_CLAIMS, *ERRATA)
+
+
+def get(claim: Claim | str) -> Claim:
+    """Return the claim of this id (upper or lower case), or the claim itself.
+
+    Raises
+    ------
+    ArgumentError
+        No claim has this id; the text suggests the nearest one.
+    """
+    if isinstance(claim, Claim):
+        return claim
+    by_id = {known.id.lower(): known for known in claims()}
+    if isinstance(claim, str) and claim.lower() in by_id:
+        return by_id[claim.lower()]
+    near = difflib.get_close_matches(str(claim).lower(), list(by_id), n=1, cutoff=0.5)
+    hint = f"did you mean {by_id[near[0]].id!r}?" if near else "proofs_check.claims() lists them all"
+    raise ArgumentError(f"claim is {claim!r}, expected the id of a registered claim: {hint}")
