@@ -74,8 +74,9 @@ def layer_matrices(weights: Weights) -> Weights:
     for kernel in weights[:-1]:
         n_out, height, width, n_in = kernel.shape
         matrix = np.zeros((n_out, height, width, n_in, height, width))
-        for i, j, m, n in product(range(height), range(width), range(height), range(width)):
-            matrix[:, i, j, :, (i - m) % height, (j - n) % width] += kernel[:, m, n, :]
+        for i, j in product(range(height), range(width)):  # row (i, j) at column (i', j'): w[i - i', j - j']
+            rows, columns = (i - np.arange(height)) % height, (j - np.arange(width)) % width
+            matrix[:, i, j] = kernel[:, rows][:, :, columns].transpose(0, 3, 1, 2)
         matrices.append(matrix.reshape(n_out * height * width, n_in * height * width))
     last = weights[-1]
     matrices.append(last.transpose(0, 3, 1, 2).reshape(len(last), -1))
@@ -120,8 +121,9 @@ def _to_kernel(of_matrix: Array, like: Array, *, last: bool) -> Array:
         return of_matrix.reshape(n_out, n_in, height, width).transpose(0, 2, 3, 1)
     blocks = of_matrix.reshape(n_out, height, width, n_in, height, width)
     result = np.zeros_like(like)
-    for i, j, m, n in product(range(height), range(width), range(height), range(width)):
-        result[:, m, n, :] += blocks[:, i, j, :, (i - m) % height, (j - n) % width]
+    i, j = np.indices((height, width))
+    for m, n in product(range(height), range(width)):
+        result[:, m, n, :] = blocks[:, i, j, :, (i - m) % height, (j - n) % width].sum(axis=(0, 1))
     return result
 
 

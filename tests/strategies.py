@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import strategies as st
@@ -42,7 +43,8 @@ class DataSet:
 def make_data(kind: str, image_shape: tuple[int, int, int], n_outputs: int, seed: int) -> DataSet:
     """A data set of the kind: ``coherent`` (all images of a class equal, classes of one size), ``incoherent``
     (nothing special, real targets), ``deficient`` (one column of targets the negative sum of the others, so Σ^yx loses
-    a rank; at least two outputs) and ``tied`` (orthonormal class images: equal singular values)."""
+    a rank; at least two outputs) and ``tied`` (orthonormal class images: equal singular values).
+    """
     rng = np.random.default_rng(seed)
     size = int(np.prod(image_shape))
     if kind in ("coherent", "tied"):
@@ -84,8 +86,8 @@ def random_weights(
     c, h, w = image_shape
     if kind == "cnn":
         ends = (c, *hidden, n_outputs)
-        sizes: list[tuple[int, ...]] = [(o, h, w, i) for i, o in zip(ends[:-1], ends[1:], strict=True)]
+        sizes: list[tuple[int, ...]] = [(o, h, w, i) for i, o in pairwise(ends)]
     else:
         ends = (c * h * w, *hidden, n_outputs)
-        sizes = [(o, i) for i, o in zip(ends[:-1], ends[1:], strict=True)]
+        sizes = [(o, i) for i, o in pairwise(ends)]
     return [scale * rng.standard_normal(size) for size in sizes]

@@ -141,7 +141,9 @@ def test_packing_keeps_leading_axes(shape, n, seed):
 
 
 def test_a_small_kernel_is_told_to_be_embedded():
-    with pytest.raises(ArgumentError, match=r"kernel has shape \(2, 3, 3, 1\).*circular and as large as the image.*embed"):
+    with pytest.raises(
+        ArgumentError, match=r"kernel has shape \(2, 3, 3, 1\).*circular and as large as the image.*embed"
+    ):
         fourier.convolve(np.ones((2, 3, 3, 1)), np.ones((1, 8, 8)))
 
 

@@ -233,7 +233,7 @@ def test_a_one_shot_iterator_is_read_once(form, data):
 
 def test_modes_of_a_one_shot_iterator_are_refused():
     data = own.make_data("coherent", (1, 3, 3), 2, 0)
-    with pytest.raises(ValueError, match="batches is an iterator that can be read once.*pass a list"):
+    with pytest.raises(ValueError, match=r"batches is an iterator that can be read once.*pass a list"):
         SecondMoments.from_batches(iter(in_batches(data, 2)), form="modes")
 
 
@@ -264,7 +264,7 @@ def test_modes_of_incoherent_parts_do_not_add_up():
         SecondMoments.from_data(d.images, d.targets, form="modes")
         for d in (own.make_data("incoherent", (1, 3, 3), 3, seed) for seed in (1, 2))
     )
-    with pytest.raises(ArgumentError, match="cannot be added in the modes form.*form='dense' or 'samples'"):
+    with pytest.raises(ArgumentError, match=r"cannot be added in the modes form.*form='dense' or 'samples'"):
         a + b
 
 

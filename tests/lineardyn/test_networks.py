@@ -6,6 +6,8 @@ room for the cancellation in those sums.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -215,7 +217,10 @@ def test_starts_are_reproducible_and_take_a_seed_or_a_generator(kind):
     data = own.make_data("coherent", (1, 3, 4), 2, 0)
     network, _ = case(kind, data, (2,))
     moments = SecondMoments.from_data(data.images, data.targets)
-    for start in (lambda rng: network.init_small(0.1, rng=rng), lambda rng: network.init_balanced(moments, 0.1, rng=rng)):
+    for start in (
+        lambda rng: network.init_small(0.1, rng=rng),
+        lambda rng: network.init_balanced(moments, 0.1, rng=rng),
+    ):
         same = [start(3), start(3), start(np.random.default_rng(3))]
         assert all(np.array_equal(a, b) for other in same[1:] for a, b in zip(same[0], other, strict=True))
         assert not all(np.array_equal(a, b) for a, b in zip(same[0], start(4), strict=True))
@@ -236,7 +241,7 @@ def test_balanced_start_is_balanced(kind, data, widths):
     moments = SecondMoments.from_data(data.images, data.targets)
     weights = network.init_balanced(moments, 0.3, rng=0)
     parts = blocks(network, weights)
-    for lower, upper in zip(parts[:-1], parts[1:], strict=True):
+    for lower, upper in pairwise(parts):
         gap = lower @ np.swapaxes(lower, -1, -2).conj() - np.swapaxes(upper, -1, -2).conj() @ upper
         assert np.abs(gap).max() <= ROUND_OFF
 
@@ -283,7 +288,7 @@ def test_balanced_start_is_aligned(kind):
     modes = moments.modes()
     network = KINDS[kind]((1, 4, 6), widths=(3, 2), n_outputs=2)
     weights = network.init_balanced(moments, 0.5, rng=0)
-    b = modes.u.T @ network.predict(weights, modes.v) .T * modes.d
+    b = modes.u.T @ network.predict(weights, modes.v).T * modes.d
     assert np.abs(b - np.diag(np.diag(b))).max() <= ROUND_OFF
     assert (np.diag(b) > 1e-6).all()
 
@@ -303,18 +308,30 @@ BAD = [
     (lambda: CNN.predict(GOOD[:1], DATA.images), r"weights has 1 arrays, expected 2"),
     (lambda: CNN.predict(GOOD[0], DATA.images), r"weights is a ndarray, expected a list of 2 arrays"),
     (lambda: CNN.predict(3, DATA.images), r"weights is a int, expected a list"),
-    (lambda: CNN.predict([GOOD[0], GOOD[1][:2]], DATA.images), r"weights\[1\] has shape \(2, 2, 4, 1\), expected \(3, 2, 4, 1\)"),
-    (lambda: CNN.predict([GOOD[0][:, :, :2], GOOD[1]], DATA.images), r"weights\[0\].*circular and as large as the image"),
+    (
+        lambda: CNN.predict([GOOD[0], GOOD[1][:2]], DATA.images),
+        r"weights\[1\] has shape \(2, 2, 4, 1\), expected \(3, 2, 4, 1\)",
+    ),
+    (
+        lambda: CNN.predict([GOOD[0][:, :, :2], GOOD[1]], DATA.images),
+        r"weights\[0\].*circular and as large as the image",
+    ),
     (lambda: CNN.predict([GOOD[0] * np.inf, GOOD[1]], DATA.images), r"weights\[0\] holds (inf|-inf|nan)"),
     (lambda: CNN.predict(GOOD, DATA.images[:, :, :, :3]), r"images have shape \(1, 2, 3\), expected \(1, 2, 4\)"),
     (lambda: CNN.predict(GOOD, DATA.images[0]), r"expected \(N, C, H, W\)"),
-    (lambda: FCN.predict([np.ones((4, 7)), np.ones((3, 4))], DATA.images), r"weights\[0\] has shape \(4, 7\), expected \(4, 8\)"),
+    (
+        lambda: FCN.predict([np.ones((4, 7)), np.ones((3, 4))], DATA.images),
+        r"weights\[0\] has shape \(4, 7\), expected \(4, 8\)",
+    ),
     (lambda: FCN.predict(GOOD, DATA.images), r"weights\[0\] has shape \(1, 2, 4, 1\), expected \(4, 8\)"),
     (lambda: CNN.loss(GOOD, MOMENTS, weight_decay=-1), r"weight_decay is -1, expected a number >= 0"),
     (lambda: CNN.gradient(GOOD, MOMENTS, weight_decay=np.nan), r"weight_decay is nan"),
     (lambda: CNN.gradient(GOOD, DATA.images), r"moments is a ndarray, expected SecondMoments"),
     (lambda: LinearCNN((1, 2, 4), n_outputs=2).loss(GOOD, MOMENTS), r"moments has n_outputs 3, expected 2"),
-    (lambda: LinearCNN((1, 4, 2), n_outputs=3).loss(GOOD, MOMENTS), r"moments has image_shape \(1, 2, 4\), expected \(1, 4, 2\)"),
+    (
+        lambda: LinearCNN((1, 4, 2), n_outputs=3).loss(GOOD, MOMENTS),
+        r"moments has image_shape \(1, 2, 4\), expected \(1, 4, 2\)",
+    ),
     (lambda: CNN.init_small(-1.0, rng=0), r"scale is -1, expected a number >= 0"),
     (lambda: CNN.init_small(1.0, rng="a"), r"rng is 'a', expected a seed"),
     (lambda: CNN.init_balanced(MOMENTS, np.inf, rng=0), r"scale is inf"),
