@@ -14,6 +14,7 @@ import pytest
 
 import lineardyn
 from lineardyn import LinearCNN, LinearFCN, SecondMoments, fourier
+from lineardyn.closed_form import convert_weight_decay
 from lineardyn.errors import ArgumentError
 
 TIGHT = 1e-12
@@ -70,7 +71,7 @@ def half_squares(network: LinearCNN, weights: list[Any], images: Any, targets: A
 
 def test_every_line_names_its_test():
     table = [line for line in (ROOT / "CONVENTIONS.md").read_text(encoding="utf-8").splitlines() if "`test_" in line]
-    named = [re.findall(r"`(test_\w+)`", line)[-1] for line in table[1:]]
+    named = [re.findall(r"`(test_\w+)`", line)[-1] for line in table]
     here = [name for name in globals() if name.startswith("test_") and name != "test_every_line_names_its_test"]
     assert sorted(named) == sorted(here)
 
@@ -265,7 +266,9 @@ def test_learning_rate_of_mse(problem):
 @pytest.mark.torch
 def test_weight_decay_of_torch(problem):
     assert_same(our_step(problem, 0.01, 0.3), torch_step(problem, half, lr=0.01, weight_decay=0.3))
-    ours = our_step(problem, 2 * 0.01 / K, K * 0.3 / 2)
+    decay = convert_weight_decay(0.3, n_outputs=K, framework="torch")
+    assert decay == pytest.approx(K * 0.3 / 2)
+    ours = our_step(problem, 2 * 0.01 / K, decay)
     assert_same(ours, torch_step(problem, mse, lr=0.01, weight_decay=0.3))
 
 
@@ -274,7 +277,9 @@ def test_weight_decay_of_keras(problem):
     def regularised(outputs: Any, targets: Any, parameters: Any) -> Any:  # what keras.regularizers.l2(0.3) adds
         return mse(outputs, targets, parameters) + 0.3 * sum((p**2).sum() for p in parameters)
 
-    assert_same(our_step(problem, 2 * 0.01 / K, K * 0.3), torch_step(problem, regularised, lr=0.01))
+    decay = convert_weight_decay(0.3, n_outputs=K, framework="keras")
+    assert decay == pytest.approx(K * 0.3)
+    assert_same(our_step(problem, 2 * 0.01 / K, decay), torch_step(problem, regularised, lr=0.01))
 
 
 @pytest.mark.parametrize("form", ["dense", "samples"])
