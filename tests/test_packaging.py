@@ -74,7 +74,7 @@ def test_public_names_exist_once():
 
 def test_files_stay_small():
     for path in (p for package in (*PACKAGES, "benchmarks") for p in (ROOT / package).rglob("*.py")):
-        limit = 1200 if path.name[0] == "_" != path.name[1] else 400  # jitted functions that call one another share a file
+        limit = 1200 if path.name[0] == "_" != path.name[1] else 400  # jitted functions must share a file
         assert len(path.read_text(encoding="utf-8").splitlines()) <= limit, path
 
 
