@@ -1,0 +1,1 @@
+"""Measurements; they run from a clone (``python -m benchmarks.peers.flows``) and nothing imports them."""

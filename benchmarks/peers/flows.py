@@ -1,0 +1,189 @@
+"""Gradient flow against scipy and diffrax at equal error: ``python -m benchmarks.peers.flows [--parts ...] [--fresh]``.
+
+Parts: ``flows`` (our DOP853 against theirs), ``products`` (one right-hand side against its two bare matrix products),
+``stiff`` (``method="auto"`` where modes are learned at very different times, and on CIFAR-10). Each cell of the JSON
+is written when it is measured; a second call goes on with what is missing. ``benchmarks.peers.render`` makes the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.peers import machine
+from benchmarks.peers.measure import Start, measure
+from benchmarks.peers.problems import FlowProblem, cifar_problem, coherent_problem
+from benchmarks.peers.solvers import SOLVERS, reference
+
+DECADES = tuple(10.0**-n for n in range(1, 9))
+
+
+@dataclass(frozen=True)
+class Config:
+    """What to measure. ``sizes``: (side in pixels, classes)."""
+
+    parts: tuple[str, ...] = ("products", "flows", "stiff")
+    sizes: tuple[tuple[int, int], ...] = ((16, 4), (32, 4), (32, 10), (64, 10))
+    flow_solvers: tuple[str, ...] = ("ours dop853", "scipy textbook", "scipy packed", "diffrax split", "diffrax four")
+    flow_targets: tuple[float, ...] = (1e-3, 1e-5)
+    multi_scale: tuple[int, int] = (32, 10)
+    multi_scale_ratio: float = 16.0
+    stiff_solvers: tuple[str, ...] = ("ours auto", "ours dop853", "scipy textbook")
+    stiff_target: float = 1e-3
+    once: tuple[str, ...] = ("multi-scale|scipy textbook",)  # minutes: one timed call is enough
+    cifar_root: str | None = None
+    ladder: tuple[float, ...] = DECADES
+    n_times: int = 40
+    n_starts: int = 5
+    reference_rtol: float = 1e-10
+    products_repeats: int = 15
+
+
+TINY = Config(sizes=((6, 2),), multi_scale=(6, 2), multi_scale_ratio=4.0, n_times=5, n_starts=2, products_repeats=2)
+
+
+def run(config: Config, path: Path | None = None, *, fresh: bool = False, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Measure what is missing from ``path`` and return the whole record; solvers that are not installed are failures."""
+    described = {name: value for name, value in asdict(config).items() if name not in ("parts", "cifar_root")}
+    record = machine.Record(path, described, fresh=fresh)
+    if "products" in config.parts:
+        _measure_products(record, config, say)
+    for problem, solvers, targets in _problems(config):
+        _measure_problem(record, config, problem, solvers, targets, say)
+    record.data["ratios"] = ratios(record.data["cells"])
+    record.write()
+    return record.data
+
+
+def _measure_products(record: machine.Record, config: Config, say: Callable[[str], None]) -> None:
+    from benchmarks.peers.products import measure_products
+
+    for side, k in config.sizes:
+        key = f"{side}²×{k}|products"
+        if key not in record:
+            record.keep(key, measure_products(coherent_problem(side, k, ratio=2.0, start_scale=1e-3, name=key), config.products_repeats))
+            say(f"{key}: right-hand side / two products = {record[key]['ratio']:.2f}")
+
+
+def _problems(config: Config) -> list[tuple[Callable[[], FlowProblem], Sequence[str], Sequence[float]]]:
+    """Each problem as a function (built only if something of it is missing), its solvers and its target errors."""
+    jobs: list[tuple[Callable[[], FlowProblem], Sequence[str], Sequence[float]]] = []
+    if "flows" in config.parts:
+        for side, k in config.sizes:
+            name = f"{side}²×{k}"
+            jobs.append((lambda a=(side, k, name): _flow_problem(*a), config.flow_solvers, config.flow_targets))
+    if "stiff" in config.parts:
+        side, k = config.multi_scale
+        ratio = config.multi_scale_ratio
+        build = lambda: coherent_problem(side, k, ratio=ratio, start_scale=1e-4, name="multi-scale")  # noqa: E731
+        jobs.append((build, config.stiff_solvers, (config.stiff_target,)))
+        if config.cifar_root:
+            root = Path(config.cifar_root)
+            jobs.append((lambda: cifar_problem(root), config.stiff_solvers, (config.stiff_target,)))
+    return jobs
+
+
+def _flow_problem(side: int, k: int, name: str) -> FlowProblem:
+    return coherent_problem(side, k, ratio=2.0, start_scale=1e-3, name=name)
+
+
+def _measure_problem(
+    record: machine.Record,
+    config: Config,
+    build: Callable[[], FlowProblem],
+    solvers: Sequence[str],
+    targets: Sequence[float],
+    say: Callable[[str], None],
+) -> None:
+    problem = build()
+    missing = [solver for solver in solvers if f"{problem.name}|{solver}" not in record]
+    starts: list[Start] = []
+    for solver in missing:
+        key = f"{problem.name}|{solver}"
+        n_calls = 1 if key in config.once else config.n_starts + 1  # the first start serves the scan
+        while len(starts) < n_calls:
+            starts.append(_start(problem, config, len(starts)))
+        record.keep(key, _measure_solver(solver, problem, starts[:n_calls], config.ladder, targets))
+        say(f"{key}: {_brief(record[key])}")
+
+
+def _start(problem: FlowProblem, config: Config, seed: int) -> Start:
+    weights = problem.start(np.random.default_rng([2023, seed]))
+    times, b = reference(problem, weights, n_times=config.n_times, rtol=config.reference_rtol)
+    return Start(weights, times, b)
+
+
+def _measure_solver(
+    name: str, problem: FlowProblem, starts: Sequence[Start], ladder: Sequence[float], targets: Sequence[float]
+) -> dict[str, Any]:
+    try:
+        solver = SOLVERS[name](problem)
+    except ImportError as error:
+        return {"failure": f"not installed: {error.name}"}
+    return measure(solver, problem, starts, ladder, targets)
+
+
+def _brief(cell: Mapping[str, Any]) -> str:
+    if "failure" in cell:
+        return str(cell["failure"])
+    parts = []
+    for target, timed in cell["targets"].items():
+        parts.append(f"{timed['median_seconds'] * 1e3:.2f} ms" if "median_seconds" in timed else timed["failure"])
+        parts[-1] += f" at error {target}"
+    return ", ".join(parts)
+
+
+def ratios(cells: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Problem → target → ``theirs / ours`` for each peer, and the fastest diffrax layout as ``diffrax``.
+
+    On stiff problems ours is ``auto``, else ``dop853``. ``one_session`` says whether one run measured both.
+    """
+    table: dict[str, dict[str, dict[str, Any]]] = {}
+    for key, cell in cells.items():
+        problem, solver = key.split("|")
+        mine = f"{problem}|ours auto" if f"{problem}|ours auto" in cells else f"{problem}|ours dop853"
+        if mine not in cells or key == mine or "targets" not in cell or "targets" not in cells[mine]:
+            continue
+        for target, theirs in cell["targets"].items():
+            ours = cells[mine]["targets"].get(target, {})
+            if "median_seconds" not in theirs or "median_seconds" not in ours:
+                continue
+            row = table.setdefault(problem, {}).setdefault(target, {"one_session": True})
+            row[solver] = theirs["median_seconds"] / ours["median_seconds"]
+            row["one_session"] &= cell["session"] == cells[mine]["session"]
+    for rows in table.values():
+        for row in rows.values():
+            layouts = [value for name, value in row.items() if name.startswith("diffrax ")]
+            if layouts:
+                row["diffrax"] = min(layouts)
+    return table
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers.flows", description=__doc__.splitlines()[0])
+    parser.add_argument("--parts", default=",".join(Config.parts), help="some of products,flows,stiff")
+    parser.add_argument("--root", default=os.environ.get("LINEARDYN_DATA"), help="folder of CIFAR-10")
+    parser.add_argument("--out", type=Path, default=machine.RESULTS / "flows.json")
+    parser.add_argument("--fresh", action="store_true", help="measure everything again")
+    parser.add_argument("--tiny", action="store_true", help="seconds; to see that it runs")
+    options = parser.parse_args(given)
+    code = machine.run_pinned("benchmarks.peers.flows", given)
+    if code is not None:
+        return code
+    base = TINY if options.tiny else Config()
+    config = Config(**{**base.__dict__, "parts": tuple(options.parts.split(",")), "cifar_root": options.root})
+    run(config, options.out, fresh=options.fresh, say=lambda text: print(text, flush=True))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,95 @@
+"""Equal error, not equal tolerance: scan the tolerances, then time the fastest setting that reaches the error asked for."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.peers.problems import FlowProblem, Floats
+from benchmarks.peers.solvers import Solver
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights, output times, and the reference values of B there."""
+
+    weights: list[Floats]
+    times: Floats
+    b: Floats
+
+
+def measure(
+    solver: Solver, problem: FlowProblem, starts: Sequence[Start], ladder: Sequence[float], targets: Sequence[float]
+) -> dict[str, Any]:
+    """Compile, scan the ladder on the first start, then time each target on the others; failures are kept as text.
+
+    With one start alone the scan's own call is the timed one (for solvers that need minutes).
+    """
+    cell: dict[str, Any] = {}
+    if len(starts) > 1:
+        cell["first_call_seconds"] = _first_call(solver, starts[0], problem, ladder[0])
+    cell["scan"] = _scan(solver, problem, starts[0], ladder, min(targets))
+    cell["targets"] = {f"{target:g}": _timed(solver, problem, starts, cell["scan"], target) for target in targets}
+    return cell
+
+
+def _first_call(solver: Solver, start: Start, problem: FlowProblem, rtol: float) -> float:
+    """Wall time of the first call: compilation, caches, and one solve at the loosest setting."""
+    begin = time.perf_counter()
+    _try(solver, problem, start, rtol)
+    return time.perf_counter() - begin
+
+
+def _try(solver: Solver, problem: FlowProblem, start: Start, rtol: float) -> dict[str, Any]:
+    setting = {"rtol": rtol, "atol": rtol * problem.start_scale}
+    try:
+        solved = solver.solve(start.weights, start.times, setting["rtol"], setting["atol"])
+        error = problem.error(solved.b, start.b)
+    except Exception as error:  # a peer may fail in any way of its own; the table shows how
+        return {**setting, "failure": f"{type(error).__name__}: {error}"[:300]}
+    return {**setting, "seconds": solved.seconds, "error": error, "n_rhs": solved.n_rhs}
+
+
+def _scan(
+    solver: Solver, problem: FlowProblem, start: Start, ladder: Sequence[float], tightest: float, extra: int = 1
+) -> list[dict[str, Any]]:
+    """One call a tolerance, loose to tight, until ``extra`` settings beyond the first that reaches ``tightest``."""
+    calls: list[dict[str, Any]] = []
+    reached = 0
+    for rtol in ladder:
+        calls.append(_try(solver, problem, start, rtol))
+        reached += calls[-1].get("error", float("inf")) <= tightest
+        if reached > extra:
+            break
+    return calls
+
+
+def _timed(
+    solver: Solver, problem: FlowProblem, starts: Sequence[Start], scan: Sequence[dict[str, Any]], target: float
+) -> dict[str, Any]:
+    """The fastest scanned setting whose every timed call, each from another start, reaches the target."""
+    good = sorted((c for c in scan if c.get("error", float("inf")) <= target), key=lambda c: c["seconds"])
+    if len(starts) == 1 and good:
+        return {**_summary([good[0]]), "calls": 1}
+    missed = []
+    for setting in good:
+        calls = [_try(solver, problem, start, setting["rtol"]) for start in starts[1:]]
+        if all(call.get("error", float("inf")) <= target for call in calls):
+            return {**_summary(calls), "calls": len(calls), "missed": missed}
+        missed.append({"rtol": setting["rtol"], "errors": [c.get("error", c.get("failure")) for c in calls]})
+    return {"failure": "no setting of the ladder reached the error asked for", "missed": missed}
+
+
+def _summary(calls: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    seconds = [call["seconds"] for call in calls]
+    return {
+        "rtol": calls[0]["rtol"],
+        "atol": calls[0]["atol"],
+        "median_seconds": statistics.median(seconds),
+        "seconds": seconds,
+        "worst_error": max(call["error"] for call in calls),
+        "n_rhs": statistics.median(call["n_rhs"] for call in calls),
+    }

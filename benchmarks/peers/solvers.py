@@ -1,0 +1,136 @@
+"""One interface to every solver under test: prepare once for a problem and its output times, then solve from a start."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import scipy.integrate
+
+from benchmarks.peers.problems import FlowProblem, Floats
+from benchmarks.peers.right_hand_sides import Packed, Textbook
+
+
+@dataclass(frozen=True)
+class Solved:
+    """Wall time of the solve alone, B at the output times, and what the solver counted."""
+
+    seconds: float
+    b: Floats  # (T, K, K)
+    n_rhs: int
+
+
+class Solver(Protocol):
+    """``solve`` times the work that each library needs from weights or state to values at the output times."""
+
+    def solve(self, weights: list[Floats], times: Floats, rtol: float, atol: float) -> Solved:
+        """Solve once; raises where the solver fails."""
+        ...
+
+
+class ScipyDop853:
+    """``solve_ivp(method="DOP853", t_eval=...)`` over one of the numpy right-hand sides; packing is not timed."""
+
+    def __init__(self, problem: FlowProblem, form: type[Textbook] | type[Packed]) -> None:
+        self.rhs = form(problem)
+
+    def solve(self, weights: list[Floats], times: Floats, rtol: float, atol: float) -> Solved:
+        """Solve once."""
+        y0: Any = self.rhs.state(weights)
+        begin = time.perf_counter()
+        answer = scipy.integrate.solve_ivp(
+            self.rhs, (0.0, times[-1]), y0, method="DOP853", t_eval=times, rtol=rtol, atol=atol
+        )
+        seconds = time.perf_counter() - begin
+        if not answer.success:
+            raise RuntimeError(answer.message)
+        return Solved(seconds, np.array([self.rhs.effective(y) for y in answer.y.T]), answer.nfev)
+
+
+class DiffraxDopri8:
+    """The jitted diffrax flow; packing and the transfer of the start are not timed."""
+
+    def __init__(self, problem: FlowProblem, variant: str) -> None:
+        from benchmarks.peers.diffrax_peer import DiffraxFlow
+
+        self.flow = DiffraxFlow(problem, variant=variant)
+
+    def solve(self, weights: list[Floats], times: Floats, rtol: float, atol: float) -> Solved:
+        """Solve once."""
+        y0 = self.flow.state(weights)
+        begin = time.perf_counter()
+        saved, n_steps, complete = self.flow(y0, times, rtol, atol)
+        seconds = time.perf_counter() - begin
+        if not complete:
+            raise RuntimeError("diffrax reported a failure")
+        return Solved(seconds, self.flow.effective(saved), 13 * n_steps)
+
+
+class Ours:
+    """``gradient_flow`` from weights in pixel space to a whole Trajectory: the packing and the checks are timed too.
+
+    B is computed from ``trajectory.weights(i)`` by the benchmark's own formulas, outside the clock.
+    """
+
+    def __init__(self, problem: FlowProblem, method: str) -> None:
+        from lineardyn import LinearCNN, SecondMoments
+
+        self.problem = problem
+        self.method = method
+        form = "dense" if problem.gram is not None else "modes"
+        self.moments = SecondMoments.from_data(problem.images, problem.targets, form=form)
+        self.network = LinearCNN((1, *problem.shape), widths=(1,), n_outputs=problem.n_outputs)
+        self.moments.modes()
+
+    def solve(self, weights: list[Floats], times: Floats, rtol: float, atol: float) -> Solved:
+        """Solve once."""
+        from lineardyn import gradient_flow
+
+        begin = time.perf_counter()
+        trajectory = gradient_flow(
+            self.network, self.moments, weights, times, method=self.method, rtol=rtol, atol=atol
+        )
+        seconds = time.perf_counter() - begin
+        states = [self.problem.spectra(trajectory.weights(i)) for i in range(len(times))]
+        b = np.array([self.problem.effective(*state) for state in states])
+        return Solved(seconds, b, int(trajectory.stats["n_rhs"]))
+
+
+SOLVERS: dict[str, Callable[[FlowProblem], Solver]] = {
+    "ours dop853": lambda problem: Ours(problem, "dop853"),
+    "ours auto": lambda problem: Ours(problem, "auto"),
+    "ours rkc": lambda problem: Ours(problem, "rkc"),
+    "scipy textbook": lambda problem: ScipyDop853(problem, Textbook),
+    "scipy packed": lambda problem: ScipyDop853(problem, Packed),
+    "diffrax split": lambda problem: DiffraxDopri8(problem, "split"),
+    "diffrax four": lambda problem: DiffraxDopri8(problem, "four"),
+}
+
+
+def reference(problem: FlowProblem, weights: list[Floats], *, n_times: int, rtol: float) -> tuple[Floats, Floats]:
+    """Output times up to 95% of the slowest mode, spaced geometrically over five octaves, and B there.
+
+    scipy's DOP853 over the packed right-hand side: a first pass finds the horizon, a second at ``rtol`` the values.
+    """
+    solver = ScipyDop853(problem, Packed)
+    times = horizon(problem, weights) * np.geomspace(1 / 32, 1.0, n_times)
+    return times, solver.solve(weights, times, rtol, 1e-3 * rtol * problem.start_scale).b
+
+
+def horizon(problem: FlowProblem, weights: list[Floats], *, learned: float = 0.95, max_steps: int = 1_000_000) -> float:
+    """The time at which the slowest live mode has ``learned`` of its singular value (to one step of the solver)."""
+    rhs = Packed(problem)
+    y0: Any = rhs.state(weights)
+    stepper = scipy.integrate.DOP853(rhs, 0.0, y0, np.inf, rtol=1e-6, atol=1e-6 * problem.start_scale)
+    for step in range(max_steps):
+        message = stepper.step()
+        if stepper.status == "failed":
+            raise RuntimeError(message)
+        if step % 5 == 0:
+            share = np.diag(rhs.effective(stepper.y))[problem.live] / problem.s[problem.live]
+            if share.min() >= learned:
+                return float(stepper.t)
+    raise RuntimeError(f"the slowest mode was not learned in {max_steps} steps")
