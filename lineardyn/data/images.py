@@ -188,7 +188,7 @@ def _photograph() -> Floats:
             f"matplotlib's sample photograph grace_hopper.jpg is missing ({error}): some systems package matplotlib "
             f"without it; pip install --force-reinstall matplotlib, or choose other data"
         ) from None
-    grey: Floats = np.dot(pixels, _LUMA) / 255.0
+    grey: Floats = pixels @ _LUMA / 255.0
     return grey
 
 
@@ -200,7 +200,7 @@ def _block_averages(
     sums[1:, 1:] = picture.cumsum(axis=0).cumsum(axis=1)
     steps = block * np.arange(side + 1)
     corners = sums[(rows[:, None] + steps)[:, :, None], (columns[:, None] + steps)[:, None, :]]
-    means = np.diff(np.diff(corners, axis=1), axis=2) / block**2
+    means: Floats = np.diff(np.diff(corners, axis=1), axis=2) / block**2
     return np.clip(means, 0.0, 1.0)  # round-off of the sums
 
 

@@ -216,7 +216,7 @@ def _term(name: str, value: Any) -> tuple[Any, float]:
     height = check_number(f"the amplitude of {name}", amplitude)
     if height == 0:
         raise ArgumentError(f"the amplitude of {name} is 0, expected a number that is not 0: leave the term out")
-    return frequency, height
+    return _frequency(f"the frequency of {name}", frequency), height
 
 
 def _frequencies(name: str, values: Sequence[Any], size: tuple[int, int]) -> list[Frequency]:

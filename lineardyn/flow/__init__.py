@@ -1,0 +1,1 @@
+"""Gradient flow: tableaus, kernels, stepping, and the verb."""

@@ -1,0 +1,813 @@
+"""The jitted arithmetic: right-hand side, integrators and descent, all in packed Fourier coordinates.
+
+One file, because numba's disk cache does not see changes of a jitted helper in another file (numba#1833). Kernels take
+arrays and scalars only; what they mean (tableaus, networks, statistics) lives in the modules that call them.
+
+Notation: D = C·2·F packed coordinates of an image, K outputs, R rows of the statistics. A network is ``conv`` (else
+fully connected), ``sizes (L+1)``, ``offsets (L+1)`` into the flat state, ``weights (D)`` (1 or 2 frequencies for each
+coordinate), ``constant`` P^{(L-1)/2} (1 if fully connected) and ``decay``. Statistics are ``dense, rows, target, gain,
+matrix`` as in :class:`lineardyn.moments.Statistics`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+# contraction to FMA and reassociated sums, but NaN and infinity keep their meaning: a diverging flow must be seen
+FAST = {"contract", "reassoc", "nsz", "arcp"}
+
+RUNNING, DONE, STEP_TOO_SMALL, NON_FINITE, MAX_STEPS = 0, 1, 2, 3, 4
+
+# slots of the float control block of an integrator, carried from one call to the next
+TIME, STEP, OLD_ERROR, OLD_STEP, RADIUS, FIXED = 0, 1, 2, 3, 4, 5
+# slots of its integer counters
+STEPS, REJECTED, CALLS, NEXT, SINCE_RADIUS, MOST_STAGES = 0, 1, 2, 3, 4, 5
+
+BLOCK = 1024  # doubles of a stage sum that stay in the first-level cache
+
+
+# --- products of spectra, frequency by frequency -----------------------------------------------------------------------
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _multiply(out, a, b, add):
+    """``out (+)= a·b``, each ``(2F,)``: Re then Im."""
+    n = out.size // 2
+    outr, outi, ar, ai, br, bi = out[:n], out[n:], a[:n], a[n:], b[:n], b[n:]
+    if add:
+        for f in range(n):
+            outr[f] += ar[f] * br[f] - ai[f] * bi[f]
+            outi[f] += ar[f] * bi[f] + ai[f] * br[f]
+    else:
+        for f in range(n):
+            outr[f] = ar[f] * br[f] - ai[f] * bi[f]
+            outi[f] = ar[f] * bi[f] + ai[f] * br[f]
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _compose(out, a, b):
+    """``out[o, c] = Σ_i a[o, i] b[i, c]`` per frequency; arrays ``(·, ·, 2F)``."""
+    for o in range(out.shape[0]):
+        for c in range(out.shape[1]):
+            for i in range(a.shape[1]):
+                _multiply(out[o, c], a[o, i], b[i, c], i > 0)
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _pull_one(e, a, b, ga, gb, add_a, add_b):
+    """``ga (+)= e·conj(b)`` and ``gb (+)= conj(a)·e``, one pass over the frequencies."""
+    n = e.size // 2
+    er, ei, ar, ai, br, bi = e[:n], e[n:], a[:n], a[n:], b[:n], b[n:]
+    gar, gai, gbr, gbi = ga[:n], ga[n:], gb[:n], gb[n:]
+    if add_a:
+        for f in range(n):
+            gar[f] += er[f] * br[f] + ei[f] * bi[f]
+            gai[f] += ei[f] * br[f] - er[f] * bi[f]
+    else:
+        for f in range(n):
+            gar[f] = er[f] * br[f] + ei[f] * bi[f]
+            gai[f] = ei[f] * br[f] - er[f] * bi[f]
+    if add_b:
+        for f in range(n):
+            gbr[f] += ar[f] * er[f] + ai[f] * ei[f]
+            gbi[f] += ar[f] * ei[f] - ai[f] * er[f]
+    else:
+        for f in range(n):
+            gbr[f] = ar[f] * er[f] + ai[f] * ei[f]
+            gbi[f] = ar[f] * ei[f] - ai[f] * er[f]
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _pull(e, a, b, ga, gb):
+    """``ga[o, i] = Σ_c e[o, c] conj(b[i, c])`` and ``gb[i, c] = Σ_o conj(a[o, i]) e[o, c]`` per frequency."""
+    for o in range(e.shape[0]):
+        for i in range(b.shape[0]):
+            for c in range(e.shape[1]):
+                _pull_one(e[o, c], a[o, i], b[i, c], ga[o, i], gb[i, c], c > 0, o > 0)
+
+
+# --- the right-hand side -------------------------------------------------------------------------------------------------
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def residual(v, dense, rows, target, gain, matrix, coefficients, constant, e):
+    """``e = constant · (Σ^yc - v Σ^cc)`` for a weighted packed predictor v ``(K, D)``."""
+    if dense:
+        np.dot(v, matrix, e)
+        for k in range(e.shape[0]):
+            ek, tk = e[k], target[k]
+            for d in range(ek.size):
+                ek[d] = constant * (tk[d] - ek[d])
+    else:
+        np.dot(v, rows.T, coefficients)
+        for k in range(coefficients.shape[0]):
+            for r in range(gain.size):
+                coefficients[k, r] = constant * (target[k, r] - coefficients[k, r] * gain[r])
+        np.dot(coefficients, rows, e)
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def flow(y, dy, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work):
+    """``dy = -∇ℒ(y)`` [theory section 1]."""
+    depth = sizes.size - 1
+    outputs, width = sizes[depth], weights.size
+    size = outputs * width
+    v = work[:size].reshape(outputs, width)
+    e = work[size : 2 * size].reshape(outputs, width)
+    used = 2 * size
+    n_coefficients = 0 if dense else outputs * gain.size
+    coefficients = work[used : used + n_coefficients].reshape(outputs, 0 if dense else gain.size)
+    used += n_coefficients
+    if conv:
+        _flow_cnn(y, dy, sizes, offsets, weights, constant, dense, rows, target, gain, matrix, v, e, coefficients, work[used:])
+    else:
+        _flow_fcn(y, dy, sizes, offsets, weights, dense, rows, target, gain, matrix, v, e, coefficients, work[used:])
+    if decay != 0.0:
+        for i in range(y.size):
+            dy[i] -= decay * y[i]
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _scale_rows(out, a, weights, constant):
+    """``out = constant · a · weights`` row by row."""
+    for i in range(out.shape[0]):
+        oi, ai = out[i], a[i]
+        for d in range(oi.size):
+            oi[d] = constant * ai[d] * weights[d]
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _flow_cnn(y, dy, sizes, offsets, weights, constant, dense, rows, target, gain, matrix, v, e, coefficients, work):
+    depth = sizes.size - 1
+    channels, outputs = sizes[0], sizes[depth]
+    pair = weights.size // channels  # 2F
+    width = weights.size
+    if depth == 1:
+        _scale_rows(v, y.reshape(outputs, width), weights, constant)
+        residual(v, dense, rows, target, gain, matrix, coefficients, constant, dy.reshape(outputs, width))
+        return
+    # partial products A_l ... A_1 for l = 2..L-1 stand in work one after the other; A_1 stays in the state
+    used = 0
+    below = y[: offsets[1]].reshape(sizes[1], channels, pair)
+    for layer in range(2, depth):
+        a = y[offsets[layer - 1] : offsets[layer]].reshape(sizes[layer], sizes[layer - 1], pair)
+        product = work[used : used + sizes[layer] * width].reshape(sizes[layer], channels, pair)
+        used += sizes[layer] * width
+        _compose(product, a, below)
+        below = product
+    last = sizes[depth - 1]
+    scaled = work[used : used + last * width].reshape(last, width)
+    used += last * width
+    _scale_rows(scaled, below.reshape(last, width), weights, constant)
+    top = y[offsets[depth - 1] :].reshape(outputs, last, pair)
+    _compose(v.reshape(outputs, channels, pair), top, scaled.reshape(last, channels, pair))
+    residual(v, dense, rows, target, gain, matrix, coefficients, constant, e)
+
+    above = e.reshape(outputs, channels, pair)
+    end = used - last * width
+    for layer in range(depth, 1, -1):
+        a = y[offsets[layer - 1] : offsets[layer]].reshape(sizes[layer], sizes[layer - 1], pair)
+        ga = dy[offsets[layer - 1] : offsets[layer]].reshape(sizes[layer], sizes[layer - 1], pair)
+        into = sizes[layer - 1]
+        if layer == 2:
+            _pull(above, a, y[: offsets[1]].reshape(into, channels, pair), ga, dy[: offsets[1]].reshape(into, channels, pair))
+        else:
+            end -= into * width
+            pulled = work[used : used + into * width].reshape(into, channels, pair)
+            used += into * width
+            _pull(above, a, work[end : end + into * width].reshape(into, channels, pair), ga, pulled)
+            above = pulled
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _flow_fcn(y, dy, sizes, offsets, weights, dense, rows, target, gain, matrix, v, e, coefficients, work):
+    depth = sizes.size - 1
+    outputs, width = sizes[depth], weights.size
+    if depth == 1:
+        _scale_rows(v, y.reshape(outputs, width), weights, 1.0)
+        residual(v, dense, rows, target, gain, matrix, coefficients, 1.0, dy.reshape(outputs, width))
+        return
+    # W_l ... W_1 for l = 1..L-1, with the weights of the packing in W_1
+    starts = np.zeros(depth, dtype=np.int64)
+    used = sizes[1] * width
+    below = work[:used].reshape(sizes[1], width)
+    _scale_rows(below, y[: offsets[1]].reshape(sizes[1], width), weights, 1.0)
+    for layer in range(2, depth):
+        a = y[offsets[layer - 1] : offsets[layer]].reshape(sizes[layer], sizes[layer - 1])
+        starts[layer - 1] = used
+        product = work[used : used + sizes[layer] * width].reshape(sizes[layer], width)
+        used += sizes[layer] * width
+        np.dot(a, below, product)
+        below = product
+    top = y[offsets[depth - 1] :].reshape(outputs, sizes[depth - 1])
+    np.dot(top, below, v)
+    residual(v, dense, rows, target, gain, matrix, coefficients, 1.0, e)
+    above = e
+    for layer in range(depth, 1, -1):
+        into = sizes[layer - 1]
+        a = y[offsets[layer - 1] : offsets[layer]].reshape(sizes[layer], into)
+        start = starts[layer - 2]
+        under = work[start : start + into * width].reshape(into, width)
+        np.dot(above, under.T, dy[offsets[layer - 1] : offsets[layer]].reshape(sizes[layer], into))
+        if layer == 2:
+            np.dot(a.T, above, dy[: offsets[1]].reshape(into, width))
+        else:
+            pulled = work[used : used + into * width].reshape(into, width)
+            used += into * width
+            np.dot(a.T, above, pulled)
+            above = pulled
+
+
+# --- sums over stages ----------------------------------------------------------------------------------------------------
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def stage_sum(out, y, stages, coefficients, n_stages, h):
+    """``out = y + h Σ_j coefficients_j stages_j``, zero coefficients skipped, block by block through the cache."""
+    index = np.empty(n_stages, dtype=np.int64)
+    factor = np.empty(n_stages)
+    m = 0
+    for j in range(n_stages):
+        if coefficients[j] != 0.0:
+            index[m] = j
+            factor[m] = h * coefficients[j]
+            m += 1
+    for start in range(0, y.size, BLOCK):
+        stop = min(start + BLOCK, y.size)
+        o = out[start:stop]
+        o[:] = y[start:stop]
+        j = 0
+        while j + 4 <= m:
+            k0, k1 = stages[index[j], start:stop], stages[index[j + 1], start:stop]
+            k2, k3 = stages[index[j + 2], start:stop], stages[index[j + 3], start:stop]
+            c0, c1, c2, c3 = factor[j], factor[j + 1], factor[j + 2], factor[j + 3]
+            for i in range(o.size):
+                o[i] += c0 * k0[i] + c1 * k1[i] + c2 * k2[i] + c3 * k3[i]
+            j += 4
+        while j < m:
+            k0, c0 = stages[index[j], start:stop], factor[j]
+            for i in range(o.size):
+                o[i] += c0 * k0[i]
+            j += 1
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _scaled_square(e, y, z, rtol, atol):
+    """``Σ (e / (atol + rtol max(|y|, |z|)))²``."""
+    total = 0.0
+    for i in range(e.size):
+        x = e[i] / (atol + rtol * max(abs(y[i]), abs(z[i])))
+        total += x * x
+    return total
+
+
+@njit(nogil=True, cache=True)
+def _error_norm(errors, stages, n_stages, h, y, z, rtol, atol, scratch):
+    """RMS of the scaled error estimate; with two rows of weights the combination of Hairer, Nørsett and Wanner."""
+    zero = scratch[1]
+    stage_sum(scratch[0], zero, stages, errors[0], n_stages, h)
+    five = _scaled_square(scratch[0], y, z, rtol, atol)
+    if errors.shape[0] == 1:
+        return np.sqrt(five / y.size)
+    stage_sum(scratch[0], zero, stages, errors[1], n_stages, h)
+    three = _scaled_square(scratch[0], y, z, rtol, atol)
+    total = five + 0.01 * three
+    return five / np.sqrt(total * y.size) if total > 0.0 else 0.0
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def finite(y):
+    """True if every entry is finite: 0·y is NaN for the others, and sums keep it."""
+    total = 0.0
+    for i in range(y.size):
+        total += 0.0 * y[i]
+    return total == 0.0
+
+
+@njit(nogil=True, cache=True)
+def first_step(y, f, order, rtol, atol, span):
+    """A first step at which the change of y is about 1% of its scale [Hairer, Nørsett, Wanner, II.4]."""
+    d0 = np.sqrt(_scaled_square(y, y, y, rtol, atol) / y.size)
+    d1 = np.sqrt(_scaled_square(f, y, y, rtol, atol) / y.size)
+    if d1 <= 1e-300:
+        return span
+    step = 0.01 * d0 / d1 if d0 > 1e-5 else 1e-6 / d1
+    return min(max(step, 1e-3 * d1 ** (-1.0 / (order + 1)) if d1 > 0 else step), span)
+
+
+# --- explicit Runge-Kutta pairs ------------------------------------------------------------------------------------------
+
+
+@njit(nogil=True, cache=True)
+def advance_runge_kutta(
+    y, stages, scratch, control, counts, times, out, budget, max_steps, rtol, atol,
+    table, errors, interpolant, n_main, error_order,
+    conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
+):  # fmt: skip
+    """Take up to ``budget`` steps of an embedded pair; returns a status code.
+
+    ``table``: row j holds the coefficients of stage j; row ``n_main`` those of the solution, so that stage ``n_main`` is
+    f at the new point (all pairs here reuse it as the next first stage). Rows after it are stages of the interpolant only.
+    ``stages[0]`` holds f(y) on entry and on return.
+    """
+    end = times[-1]
+    trial = scratch[2]
+    for _ in range(budget):
+        t = control[TIME]
+        if counts[NEXT] >= times.size:
+            return DONE
+        if counts[STEPS] + counts[REJECTED] >= max_steps:
+            return MAX_STEPS
+        h = min(control[STEP], end - t)
+        if t + h <= t:
+            return STEP_TOO_SMALL
+        for j in range(1, n_main + 1):
+            stage_sum(trial, y, stages, table[j], j, h)
+            flow(trial, stages[j], conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
+        counts[CALLS] += n_main
+        error = _error_norm(errors, stages, n_main + 1, h, y, trial, rtol, atol, scratch)
+        if control[FIXED] > 0.0:
+            error = 0.0 if np.isfinite(error) else error
+        if not np.isfinite(error):
+            counts[REJECTED] += 1
+            if not finite(stages[0]):
+                return NON_FINITE
+            control[STEP] = 0.1 * h
+            if t + 0.1 * h <= t:
+                return NON_FINITE
+            continue
+        if error > 1.0:
+            counts[REJECTED] += 1
+            control[STEP] = h * max(0.2, 0.9 * error ** (-1.0 / (error_order + 1)))
+            continue
+        counts[STEPS] += 1
+        new = end if h == end - t else t + h
+        if counts[NEXT] < times.size and times[counts[NEXT]] < new:
+            _fill_runge_kutta(
+                y, stages, scratch[0], t, h, new, counts, times, out, table, interpolant, n_main,
+                conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
+            )  # fmt: skip
+        y[:] = trial
+        stages[0] = stages[n_main]
+        control[TIME] = new
+        while counts[NEXT] < times.size and times[counts[NEXT]] <= new:
+            out[counts[NEXT]] = y
+            counts[NEXT] += 1
+        if control[FIXED] == 0.0:
+            control[STEP] = h * _growth(error, control[OLD_ERROR], error_order)
+            control[OLD_ERROR] = max(error, 1e-4)
+    return RUNNING
+
+
+@njit(nogil=True, cache=True)
+def _growth(error, old_error, error_order):
+    """Proportional-integral step control: steadier than the plain rule where stability limits the step."""
+    k = error_order + 1
+    if error == 0.0:
+        return 5.0
+    return min(5.0, max(0.2, 0.9 * error ** (-0.7 / k) * old_error ** (0.4 / k)))
+
+
+@njit(nogil=True, cache=True)
+def _fill_runge_kutta(
+    y, stages, scratch, t, h, new, counts, times, out, table, interpolant, n_main,
+    conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
+):  # fmt: skip
+    """Dense output at the recorded times strictly inside the step: ``y + h Σ_j p_j(θ) stages_j``."""
+    for j in range(n_main + 1, interpolant.shape[0]):
+        stage_sum(scratch, y, stages, table[j], j, h)
+        flow(scratch, stages[j], conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
+        counts[CALLS] += 1
+    values = np.empty(interpolant.shape[0])
+    while counts[NEXT] < times.size and times[counts[NEXT]] < new:
+        theta = (times[counts[NEXT]] - t) / h
+        for j in range(interpolant.shape[0]):
+            value = 0.0
+            for d in range(interpolant.shape[1] - 1, -1, -1):
+                value = (value + interpolant[j, d]) * theta
+            values[j] = value
+        stage_sum(out[counts[NEXT]], y, stages, values, values.size, h)
+        counts[NEXT] += 1
+
+
+# --- stabilised Runge-Kutta-Chebyshev ------------------------------------------------------------------------------------
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _distance(a, b):
+    total = 0.0
+    for i in range(a.size):
+        total += (a[i] - b[i]) ** 2
+    return np.sqrt(total)
+
+
+@njit(nogil=True, cache=True)
+def spectral_radius(
+    y, f, vector, shifted, image, iterations,
+    conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
+):  # fmt: skip
+    """``ρ(∂f/∂y)`` by nonlinear power iteration from ``vector``, left in ``vector``; returns ``(ρ, right-hand sides)``.
+
+    The flow's Jacobian is minus a Hessian, similar to a symmetric matrix: the iteration converges to |λ|_max.
+    """
+    zero = np.zeros(1)
+    size = np.sqrt(_squares(y))
+    step = 1e-7 * size if size > 0.0 else 1e-7
+    length = np.sqrt(_squares(vector))
+    if not length > 0.0:
+        vector[:] = 1.0
+        length = np.sqrt(float(y.size))
+    radius = 0.0
+    used = 0
+    for iteration in range(iterations):
+        for i in range(y.size):
+            shifted[i] = y[i] + step * (vector[i] / length)
+        flow(shifted, image, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
+        used += 1
+        for i in range(y.size):
+            vector[i] = (image[i] - f[i]) / step
+        length = np.sqrt(_squares(vector))
+        previous, radius = radius, length
+        if not length > 0.0:
+            vector[:] = 1.0
+            return zero[0], used
+        if iteration > 0 and abs(radius - previous) <= 0.02 * radius:
+            break
+    return radius, used
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _squares(a):
+    total = 0.0
+    for i in range(a.size):
+        total += a[i] * a[i]
+    return total
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _chebyshev_step(out, one, two, y, f, f0, c_one, c_two, c_y, c_f, c_f0):
+    """``out = c_one·one + c_two·two + c_y·y + c_f·f + c_f0·f0``."""
+    for i in range(out.size):
+        out[i] = c_one * one[i] + c_two * two[i] + c_y * y[i] + c_f * f[i] + c_f0 * f0[i]
+
+
+@njit(nogil=True, cache=True)
+def _rkc_step(
+    y, f0, h, s, one, two, three, f,
+    conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
+):  # fmt: skip
+    """One RKC step of s stages [Sommeijer, Shampine, Verwer 1997, eq 2.1-2.4]; the new point is left in ``three``.
+
+    Returns nothing; ``one`` and ``two`` are scratch. Damping ε = 2/13: β(s) ≈ 0.653 (s² - 1).
+    """
+    w0 = 1.0 + 2.0 / (13.0 * s * s)
+    root = np.sqrt(w0 * w0 - 1.0)
+    arg = s * np.log(w0 + root)
+    w1 = np.sinh(arg) * (w0 * w0 - 1.0) / (np.cosh(arg) * s * root - w0 * np.sinh(arg))
+    b_two = b_one = 1.0 / (4.0 * w0 * w0)  # b_0 = b_1 = b_2
+    t_two, t_one = 1.0, w0
+    dt_two, dt_one = 0.0, 1.0
+    ddt_two, ddt_one = 0.0, 0.0
+    mu_first = w1 * b_one
+    two[:] = y
+    _chebyshev_step(one, y, y, y, f0, f0, 1.0, 0.0, 0.0, h * mu_first, 0.0)
+    a_one = 1.0 - b_one * w0
+    for j in range(2, s + 1):
+        t = 2.0 * w0 * t_one - t_two
+        dt = 2.0 * w0 * dt_one - dt_two + 2.0 * t_one
+        ddt = 2.0 * w0 * ddt_one - ddt_two + 4.0 * dt_one
+        b = ddt / (dt * dt)
+        mu = 2.0 * w0 * b / b_one
+        nu = -b / b_two
+        mu_f = mu * w1 / w0
+        gamma = -mu_f * a_one
+        flow(one, f, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
+        _chebyshev_step(three, one, two, y, f, f0, mu, nu, 1.0 - mu - nu, h * mu_f, h * gamma)
+        if j < s:
+            two[:] = one
+            one[:] = three
+        a_one = 1.0 - b * t
+        b_two, b_one = b_one, b
+        t_two, t_one = t_one, t
+        dt_two, dt_one = dt_one, dt
+        ddt_two, ddt_one = ddt_one, ddt
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _rkc_error(y, z, f0, f1, h, rtol, atol):
+    """RMS of ``0.8 (y - z) + 0.4 h (f0 + f1)`` over the scale [Sommeijer, Shampine, Verwer 1997, eq 2.9]."""
+    total = 0.0
+    for i in range(y.size):
+        e = 0.8 * (y[i] - z[i]) + 0.4 * h * (f0[i] + f1[i])
+        x = e / (atol + rtol * max(abs(y[i]), abs(z[i])))
+        total += x * x
+    return np.sqrt(total / y.size)
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _hermite(out, y, z, f0, f1, h, theta):
+    """Cubic interpolation of both ends of a step."""
+    a = theta * theta * (3.0 - 2.0 * theta)
+    b = h * theta * (1.0 - theta) ** 2
+    c = -h * theta * theta * (1.0 - theta)
+    for i in range(out.size):
+        out[i] = y[i] + a * (z[i] - y[i]) + b * f0[i] + c * f1[i]
+
+
+@njit(nogil=True, cache=True)
+def advance_chebyshev(
+    y, stages, scratch, control, counts, times, out, budget, max_steps, rtol, atol,
+    conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
+):  # fmt: skip
+    """Take up to ``budget`` steps of RKC, stages chosen for the spectral radius; returns a status code.
+
+    ``stages`` rows: f(y), f(new), eigenvector, and three vectors of the recursion; ``control[FIXED]`` > 0 fixes the step
+    and the number of stages.
+    """
+    end = times[-1]
+    f0, f1, vector, one, two, f = stages[0], stages[1], stages[2], stages[3], stages[4], stages[5]
+    new_y = scratch[2]
+    most = max(2, int(np.sqrt(rtol / (10.0 * 2.3e-16)))) if control[FIXED] == 0.0 else 1000000
+    for _ in range(budget):
+        t = control[TIME]
+        if counts[NEXT] >= times.size:
+            return DONE
+        if counts[STEPS] + counts[REJECTED] >= max_steps:
+            return MAX_STEPS
+        if control[FIXED] == 0.0 and counts[SINCE_RADIUS] <= 0:
+            radius, used = spectral_radius(
+                y, f0, vector, one, two, 50,
+                conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
+            )  # fmt: skip
+            counts[CALLS] += used
+            if not np.isfinite(radius):
+                return NON_FINITE
+            control[RADIUS] = 1.1 * radius
+            counts[SINCE_RADIUS] = 20
+        h = min(control[STEP], end - t)
+        if control[FIXED] > 0.0:
+            s = int(control[FIXED])
+        else:
+            s = 1 + int(np.sqrt(1.54 * h * control[RADIUS] + 1.0))
+            if s > most:
+                s = most
+                h = (s * s - 1.0) / (1.54 * control[RADIUS])
+            s = max(s, 2)
+        if t + h <= t:
+            return STEP_TOO_SMALL
+        _rkc_step(
+            y, f0, h, s, one, two, new_y, f,
+            conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
+        )  # fmt: skip
+        flow(new_y, f1, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
+        counts[CALLS] += s
+        counts[MOST_STAGES] = max(counts[MOST_STAGES], s)
+        error = _rkc_error(y, new_y, f0, f1, h, rtol, atol)
+        if control[FIXED] > 0.0:
+            error = 0.0 if np.isfinite(error) else error
+        if not np.isfinite(error):
+            counts[REJECTED] += 1
+            if not finite(f0):
+                return NON_FINITE
+            control[STEP] = 0.1 * h
+            counts[SINCE_RADIUS] = 0
+            if t + 0.1 * h <= t:
+                return NON_FINITE
+            continue
+        if error > 1.0:
+            counts[REJECTED] += 1
+            control[STEP] = h * max(0.1, 0.8 * error ** (-1.0 / 3.0))
+            if counts[SINCE_RADIUS] < 20:
+                counts[SINCE_RADIUS] = 0
+            continue
+        counts[STEPS] += 1
+        counts[SINCE_RADIUS] -= 1
+        new = end if h == end - t else t + h
+        while counts[NEXT] < times.size and times[counts[NEXT]] < new:
+            _hermite(out[counts[NEXT]], y, new_y, f0, f1, h, (times[counts[NEXT]] - t) / h)
+            counts[NEXT] += 1
+        y[:] = new_y
+        f0[:] = f1
+        control[TIME] = new
+        while counts[NEXT] < times.size and times[counts[NEXT]] <= new:
+            out[counts[NEXT]] = y
+            counts[NEXT] += 1
+        if control[FIXED] == 0.0:
+            control[STEP] = h * _chebyshev_growth(error, control[OLD_ERROR], h, control[OLD_STEP])
+            control[OLD_ERROR] = max(error, 1e-10)
+            control[OLD_STEP] = h
+    return RUNNING
+
+
+@njit(nogil=True, cache=True)
+def _chebyshev_growth(error, old_error, h, old_h):
+    """Predictive controller of RKC [Sommeijer, Shampine, Verwer 1997, eq 2.11]."""
+    if error == 0.0:
+        return 10.0
+    plain = error ** (-1.0 / 3.0)
+    if old_h > 0.0:
+        plain = min(plain, plain * (h / old_h) * (old_error / error) ** (1.0 / 3.0)) if old_error > 0.0 else plain
+    return min(10.0, max(0.1, 0.8 * plain))
+
+
+# --- gradient descent ----------------------------------------------------------------------------------------------------
+
+
+@njit(nogil=True, cache=True)
+def descend_full(
+    y, dy, rate, start, stop, every, n_steps, out, recorded,
+    conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
+):  # fmt: skip
+    """Full-batch steps ``start..stop``; every ``every``-th state and the last go to ``out``. Returns rows filled or -1."""
+    for step in range(start, stop):
+        flow(y, dy, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
+        for i in range(y.size):
+            y[i] += rate * dy[i]
+        if (step + 1) % every == 0 or step + 1 == n_steps:
+            if not finite(y):
+                return -recorded
+            out[recorded] = y
+            recorded += 1
+    return recorded
+
+
+@njit(nogil=True, cache=True)
+def descend_batches(
+    y, dy, rate, start, stop, every, n_steps, out, recorded, order, images, answers, batch,
+    conv, sizes, offsets, weights, constant, decay, work,
+):  # fmt: skip
+    """Mini-batch steps: ``order (steps, B)`` are the rows of ``images (N, D)`` and ``answers (N, K)`` that each step sees."""
+    size = order.shape[1]
+    target = np.empty((answers.shape[1], size))
+    gain = np.full(size, 1.0 / size)
+    matrix = np.empty((0, 0))
+    for step in range(start, stop):
+        for b in range(size):
+            n = order[step - start, b]
+            batch[b] = images[n]
+            for k in range(answers.shape[1]):
+                target[k, b] = answers[n, k] / size
+        flow(y, dy, conv, sizes, offsets, weights, constant, decay, False, batch, target, gain, matrix, work)
+        for i in range(y.size):
+            y[i] += rate * dy[i]
+        if (step + 1) % every == 0 or step + 1 == n_steps:
+            if not finite(y):
+                return -recorded
+            out[recorded] = y
+            recorded += 1
+    return recorded
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _dot(a, b):
+    total = 0.0
+    for i in range(a.size):
+        total += a[i] * b[i]
+    return total
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _step_top(b, h, g, rate, slope, shrink, add):
+    """``g (+)= slope·conj(b)``, then ``b = shrink·b + rate·slope·conj(h)``, in one pass."""
+    n = b.size // 2
+    br, bi, hr, hi, gr, gi = b[:n], b[n:], h[:n], h[n:], g[:n], g[n:]
+    step = rate * slope
+    if add:
+        for f in range(n):
+            gr[f] += slope * br[f]
+            gi[f] -= slope * bi[f]
+            br[f] = shrink * br[f] + step * hr[f]
+            bi[f] = shrink * bi[f] - step * hi[f]
+    else:
+        for f in range(n):
+            gr[f] = slope * br[f]
+            gi[f] = -slope * bi[f]
+            br[f] = shrink * br[f] + step * hr[f]
+            bi[f] = shrink * bi[f] - step * hi[f]
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _step_inner(a, h, g, pulled, rate, shrink, add):
+    """``pulled (+)= conj(a)·g``, then ``a = shrink·a + rate·g·conj(h)``, in one pass."""
+    n = a.size // 2
+    ar, ai, hr, hi, gr, gi, pr, pi = a[:n], a[n:], h[:n], h[n:], g[:n], g[n:], pulled[:n], pulled[n:]
+    for f in range(n):
+        real = ar[f] * gr[f] + ai[f] * gi[f]
+        imag = ar[f] * gi[f] - ai[f] * gr[f]
+        if add:
+            pr[f] += real
+            pi[f] += imag
+        else:
+            pr[f] = real
+            pi[f] = imag
+        ar[f] = shrink * ar[f] + rate * (gr[f] * hr[f] + gi[f] * hi[f])
+        ai[f] = shrink * ai[f] + rate * (gi[f] * hr[f] - gr[f] * hi[f])
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _step_first(a, x, g, rate, shrink):
+    """``a = shrink·a + rate·g·conj(x)`` where x is already the conjugate spectrum of the image."""
+    n = a.size // 2
+    ar, ai, xr, xi, gr, gi = a[:n], a[n:], x[:n], x[n:], g[:n], g[n:]
+    for f in range(n):
+        ar[f] = shrink * ar[f] + rate * (gr[f] * xr[f] - gi[f] * xi[f])
+        ai[f] = shrink * ai[f] + rate * (gr[f] * xi[f] + gi[f] * xr[f])
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _conjugate(out, x):
+    n = out.size // 2
+    for f in range(n):
+        out[f] = x[f]
+        out[n + f] = -x[n + f]
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _sample_step_cnn(y, x, answer, rate, sizes, offsets, weights, constant, shrink, hidden, pulled, weighted):
+    """One gradient step on one image (packed row ``x``), in place. ``hidden``, ``pulled``: ``(L, C_max, 2F)`` scratch."""
+    depth = sizes.size - 1
+    channels, outputs = sizes[0], sizes[depth]
+    pair = weights.size // channels
+    for c in range(channels):
+        _conjugate(hidden[0, c], x[c * pair : (c + 1) * pair])
+    for layer in range(1, depth):
+        a = y[offsets[layer - 1] : offsets[layer]].reshape(sizes[layer], sizes[layer - 1], pair)
+        for o in range(sizes[layer]):
+            for i in range(sizes[layer - 1]):
+                _multiply(hidden[layer, o], a[o, i], hidden[layer - 1, i], i > 0)
+    last = sizes[depth - 1]
+    half = pair // 2
+    for i in range(last):
+        h = hidden[depth - 1, i]
+        for f in range(half):
+            weighted[i, f] = weights[f] * h[f]
+            weighted[i, half + f] = -weights[f] * h[half + f]
+    top = y[offsets[depth - 1] :].reshape(outputs, last, pair)
+    for k in range(outputs):
+        value = 0.0
+        for i in range(last):
+            value += _dot(top[k, i], weighted[i])
+        slope = constant * (answer[k] - constant * value)
+        for i in range(last):
+            _step_top(top[k, i], hidden[depth - 1, i], pulled[depth - 1, i], rate, slope, shrink, k > 0)
+    for layer in range(depth - 1, 0, -1):
+        a = y[offsets[layer - 1] : offsets[layer]].reshape(sizes[layer], sizes[layer - 1], pair)
+        for o in range(sizes[layer]):
+            for i in range(sizes[layer - 1]):
+                if layer == 1:
+                    _step_first(a[o, i], x[i * pair : (i + 1) * pair], pulled[1, o], rate, shrink)
+                else:
+                    _step_inner(
+                        a[o, i], hidden[layer - 1, i], pulled[layer, o], pulled[layer - 1, i], rate, shrink, o > 0
+                    )
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _sample_step_fcn(y, x, answer, rate, sizes, offsets, weights, shrink, hidden, pulled, weighted):
+    """The same for a fully connected network; ``hidden``, ``pulled``: ``(L + 1, 1, M_max)`` scratch."""
+    depth = sizes.size - 1
+    for d in range(weights.size):
+        weighted[0, d] = weights[d] * x[d]
+    for layer in range(1, depth + 1):
+        w = y[offsets[layer - 1] : offsets[layer]].reshape(sizes[layer], sizes[layer - 1])
+        below = weighted[0] if layer == 1 else hidden[layer - 1, 0, : sizes[layer - 1]]
+        for o in range(sizes[layer]):
+            hidden[layer, 0, o] = _dot(w[o], below)
+    for k in range(sizes[depth]):
+        pulled[depth, 0, k] = answer[k] - hidden[depth, 0, k]
+    for layer in range(depth, 0, -1):
+        w = y[offsets[layer - 1] : offsets[layer]].reshape(sizes[layer], sizes[layer - 1])
+        below = x if layer == 1 else hidden[layer - 1, 0, : sizes[layer - 1]]
+        down = pulled[layer - 1, 0]
+        for o in range(sizes[layer]):
+            slope = pulled[layer, 0, o]
+            row = w[o]
+            if layer > 1:
+                for i in range(row.size):
+                    down[i] = slope * row[i] + (down[i] if o > 0 else 0.0)
+            for i in range(row.size):
+                row[i] = shrink * row[i] + rate * slope * below[i]
+
+
+@njit(nogil=True, cache=True)
+def descend_samples(
+    y, rate, start, stop, every, n_steps, out, recorded, order, images, answers,
+    conv, sizes, offsets, weights, constant, decay, hidden, pulled, weighted,
+):  # fmt: skip
+    """One image a step: ``order (steps,)`` are the rows of ``images (N, D)`` and ``answers (N, K)``."""
+    shrink = 1.0 - rate * decay
+    for step in range(start, stop):
+        n = order[step - start]
+        if conv:
+            _sample_step_cnn(
+                y, images[n], answers[n], rate, sizes, offsets, weights, constant, shrink, hidden, pulled, weighted
+            )
+        else:
+            _sample_step_fcn(y, images[n], answers[n], rate, sizes, offsets, weights, shrink, hidden, pulled, weighted)
+        if (step + 1) % every == 0 or step + 1 == n_steps:
+            if not finite(y):
+                return -recorded
+            out[recorded] = y
+            recorded += 1
+    return recorded

@@ -1,0 +1,115 @@
+"""The verb: integrate gradient flow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from numpy.typing import ArrayLike
+
+from lineardyn.errors import ComputationError, Status
+from lineardyn.flow.stepping import MAX_STEPS, METHODS, integrate, kernel_arguments
+from lineardyn.progress import progress_bar
+from lineardyn.trajectory import FlowSettings, Trajectory
+from lineardyn.validation import check_choice, check_count, check_number, check_times
+
+if TYPE_CHECKING:
+    from lineardyn.moments import SecondMoments
+    from lineardyn.networks import LinearNetwork
+
+__all__ = ["gradient_flow"]
+
+
+def gradient_flow(
+    network: LinearNetwork,
+    moments: SecondMoments,
+    weights: Sequence[ArrayLike],
+    t_eval: ArrayLike,
+    *,
+    weight_decay: float = 0.0,
+    method: str = "auto",
+    rtol: float = 1e-6,
+    atol: float = 1e-9,
+    max_steps: int | None = None,
+    throw: bool = True,
+    progress: bool = False,
+) -> Trajectory:
+    r"""Integrate ``dw/dt = -∇ℒ``, ``ℒ = ½⟨‖y - f(x)‖²⟩ + ½ weight_decay Σ_l ‖w_l‖²``, from ``weights`` at t = 0.
+
+    Time is learning rate × full-batch steps of gradient descent on ℒ [Pinson et al. eq 15-16 for two layers, one hidden
+    channel; theory section 1 in general].
+
+    Parameters
+    ----------
+    network : LinearCNN or LinearFCN
+    moments : SecondMoments
+        of the training data.
+    weights : list of arrays
+        The state at t = 0, in pixel space, layer 1 first.
+    t_eval : (T,)
+        Increasing times >= 0 to record; values between steps come from the method's dense output.
+    method : "auto", "bs32", "tsit5", "dop853" or "rkc"
+        These flows are stiff with a real spectrum: ``"auto"`` takes the stabilised RKC where an estimate of the spectral
+        radius says that stability would limit an explicit pair.
+    rtol, atol : float
+        Bound the RMS of the local error, scaled by ``atol + rtol |y|``, in Fourier coordinates.
+    max_steps : int, optional
+        Bound on accepted and rejected steps together.
+    throw : bool
+        Raise where the integration stops early (the exception holds the part computed), or return that part.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Trajectory
+
+    Raises
+    ------
+    ArgumentError
+        For arguments that do not fit one another.
+    ComputationError
+        With ``throw``, if the integration stopped early.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lineardyn import LinearCNN, SecondMoments, gradient_flow, pure_cosines
+    >>> moments = SecondMoments.from_data(*pure_cosines((8, 8), [(0, 0), (1, 2)], [1.0, 0.5]))
+    >>> network = LinearCNN((1, 8, 8), n_outputs=2)
+    >>> run = gradient_flow(network, moments, network.init_small(1e-3, rng=0), [0.0, 0.2, 2.0])
+    >>> np.diagonal(run.effective_singular_values, axis1=1, axis2=2).round(2) + 0.0
+    array([[0.  , 0.  ],
+           [3.94, 0.  ],
+           [4.  , 1.41]])
+    """
+    network.check_moments(moments)
+    state = network.pack(weights)
+    times = check_times("t_eval", t_eval)
+    settings = FlowSettings(
+        weight_decay=check_number("weight_decay", weight_decay, minimum=0.0),
+        method=check_choice("method", method, ("auto", *METHODS)),
+        rtol=check_number("rtol", rtol, minimum=0.0, strict=True, maximum=1.0),
+        atol=check_number("atol", atol, minimum=0.0, strict=True),
+        max_steps=MAX_STEPS if max_steps is None else check_count("max_steps", max_steps),
+    )
+    arguments = kernel_arguments(network, moments, settings.weight_decay)
+    with progress_bar("gradient flow", float(times[-1]), shown=progress) as report:
+        result = integrate(
+            arguments, state, times, method=settings.method, rtol=settings.rtol, atol=settings.atol,
+            max_steps=settings.max_steps, report=report,
+        )  # fmt: skip
+    trajectory = Trajectory(
+        network=network,
+        moments=moments,
+        t=times[: len(result.states)],
+        states=result.states,
+        start=state,
+        settings=settings,
+        status=result.status,
+        stats=result.stats,
+    )
+    if throw and result.status is not Status.SUCCESS:
+        message = f"gradient_flow stopped at t = {trajectory.stats['t_reached']:g} of {times[-1]:g}. {result.status.value}"
+        raise ComputationError(result.status, message, trajectory)
+    return trajectory

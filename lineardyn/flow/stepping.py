@@ -1,0 +1,235 @@
+"""Driving the kernels: from a network and its data to states at the recorded times.
+
+The kernels take a bounded number of steps at each call, so that Python sees Ctrl-C and can show progress.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lineardyn.errors import Status
+from lineardyn.flow import _kernels
+from lineardyn.flow.tableaus import TABLEAUS
+from lineardyn.validation import check_choice, check_count, check_number
+
+if TYPE_CHECKING:
+    from lineardyn.moments import SecondMoments
+    from lineardyn.networks import LinearNetwork, Weights
+
+__all__ = ["METHODS", "Integration", "KernelArguments", "fixed_steps", "integrate", "kernel_arguments", "right_hand_side"]
+
+Floats = NDArray[np.float64]
+METHODS = ("bs32", "tsit5", "dop853", "rkc")
+MAX_STEPS = 10_000_000
+CALL_FLOPS = 2e8
+"""Work of one call of a kernel, about 0.1 s: Ctrl-C waits no longer than this."""
+
+_STATUS = {
+    _kernels.DONE: Status.SUCCESS,
+    _kernels.STEP_TOO_SMALL: Status.STEP_TOO_SMALL,
+    _kernels.NON_FINITE: Status.NON_FINITE,
+    _kernels.MAX_STEPS: Status.MAX_STEPS,
+}
+
+
+class KernelArguments(NamedTuple):
+    """The tail of every kernel's signature: the network, then the statistics, then scratch."""
+
+    conv: bool
+    sizes: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    weights: Floats
+    constant: float
+    decay: float
+    dense: bool
+    rows: Floats
+    target: Floats
+    gain: Floats
+    matrix: Floats
+    work: Floats
+
+    @property
+    def flops(self) -> float:
+        """Operations of the two matrix products of one right-hand side."""
+        outputs, width = int(self.sizes[-1]), self.weights.size
+        inner = width if self.dense else 2 * self.gain.size
+        return 2.0 * outputs * width * inner + 40.0 * float(self.offsets[-1])
+
+
+def kernel_arguments(network: LinearNetwork, moments: SecondMoments, weight_decay: float) -> KernelArguments:
+    """What the kernels need to know of a network and a data set."""
+    from lineardyn.networks import LinearCNN
+
+    conv = isinstance(network, LinearCNN)
+    sizes = np.array(network.sizes, dtype=np.int64)
+    stats = moments.statistics
+    width = len(moments.weights)
+    hidden = int(sum(network.widths))
+    rows = 0 if stats.dense else len(stats.gain)
+    work = np.empty(network.n_outputs * (2 * width + rows) + 3 * hidden * width)
+    constant = network.constant if isinstance(network, LinearCNN) else 1.0
+    return KernelArguments(
+        conv, sizes, network.offsets, moments.weights, constant, weight_decay,
+        stats.dense, stats.rows, stats.target, stats.gain, stats.matrix, work,
+    )  # fmt: skip
+
+
+def right_hand_side(arguments: KernelArguments, state: Floats) -> Floats:
+    """``-∇ℒ`` at a packed state."""
+    out = np.empty_like(state)
+    _kernels.flow(state, out, *arguments)
+    return out
+
+
+@dataclass(frozen=True)
+class Integration:
+    """States at the recorded times that were reached, and how it went."""
+
+    states: Floats
+    status: Status
+    stats: dict[str, Any]
+
+
+def integrate(
+    arguments: KernelArguments,
+    start: Floats,
+    times: Floats,
+    *,
+    method: str,
+    rtol: float,
+    atol: float,
+    max_steps: int,
+    report: Callable[[float], None] | None = None,
+) -> Integration:
+    """States at ``times`` (increasing, >= 0) of the flow that is at ``start`` at time 0."""
+    requested = method
+    if method == "auto":
+        method = choose_method(arguments, start, float(times[-1]), rtol)
+    run = _Run(arguments, start, times, method, rtol, atol)
+    code = run.advance_all(max_steps, report)
+    reached = int(run.counts[_kernels.NEXT])
+    stats = {"requested": requested, **run.stats()}
+    return Integration(run.out[:reached], _STATUS[code], stats)
+
+
+class _Run:
+    """The mutable state of one integration between calls of its kernel."""
+
+    def __init__(
+        self, arguments: KernelArguments, start: Floats, times: Floats, method: str, rtol: float, atol: float
+    ) -> None:
+        self.arguments, self.times, self.method, self.rtol, self.atol = arguments, times, method, rtol, atol
+        self.y = start.copy()
+        self.out = np.empty((len(times), start.size))
+        self.tableau = TABLEAUS.get(method)
+        n_stages = len(self.tableau.table) if self.tableau else 6
+        self.stages = np.zeros((n_stages, start.size))
+        self.scratch = np.zeros((3, start.size))
+        self.control = np.zeros(6)
+        self.control[_kernels.OLD_ERROR] = 1e-4 if self.tableau else 0.0
+        self.counts = np.zeros(6, dtype=np.int64)
+        _kernels.flow(self.y, self.stages[0], *arguments)
+        self.counts[_kernels.CALLS] = 1
+        self.stages[2] = self.stages[0]  # the power iteration starts along f, where the fast directions are
+        order = self.tableau.order if self.tableau else 2
+        self.control[_kernels.STEP] = _kernels.first_step(self.y, self.stages[0], order, rtol, atol, float(times[-1]))
+        self._record_start()
+
+    def _record_start(self) -> None:
+        if self.times[0] == 0.0:
+            self.out[0] = self.y
+            self.counts[_kernels.NEXT] = 1
+
+    def advance_all(self, max_steps: int, report: Callable[[float], None] | None = None) -> int:
+        if not (np.isfinite(self.y).all() and np.isfinite(self.stages[0]).all()):
+            return _kernels.NON_FINITE
+        cost = self.arguments.flops * (self.tableau.n_main if self.tableau else 10)
+        budget = int(np.clip(CALL_FLOPS / cost, 1, 10_000))
+        code = _kernels.RUNNING
+        while code == _kernels.RUNNING:
+            code = self._advance(budget, max_steps)
+            if report is not None:
+                report(float(self.control[_kernels.TIME]))
+        return code
+
+    def _advance(self, budget: int, max_steps: int) -> int:
+        shared = (self.y, self.stages, self.scratch, self.control, self.counts, self.times, self.out, budget, max_steps)
+        tolerances = (self.rtol, self.atol)
+        if self.tableau is None:
+            return int(_kernels.advance_chebyshev(*shared, *tolerances, *self.arguments))
+        t = self.tableau
+        coefficients = (t.table, t.errors, t.interpolant, t.n_main, t.error_order)
+        return int(_kernels.advance_runge_kutta(*shared, *tolerances, *coefficients, *self.arguments))
+
+    def stats(self) -> dict[str, Any]:
+        stats: dict[str, Any] = {
+            "method": self.method,
+            "n_steps": int(self.counts[_kernels.STEPS]),
+            "n_rejected": int(self.counts[_kernels.REJECTED]),
+            "n_rhs": int(self.counts[_kernels.CALLS]),
+        }
+        if self.tableau is None:
+            stats["max_stages"] = int(self.counts[_kernels.MOST_STAGES])
+            stats["spectral_radius"] = float(self.control[_kernels.RADIUS])
+        return stats
+
+
+def spectral_radius(arguments: KernelArguments, state: Floats, iterations: int = 50) -> float:
+    """``ρ(∂f/∂y)`` at a state, to about 2% from below."""
+    f = right_hand_side(arguments, state)
+    vector, shifted, image = f.copy(), np.empty_like(f), np.empty_like(f)
+    radius, _ = _kernels.spectral_radius(state, f, vector, shifted, image, iterations, *arguments)
+    return float(radius)
+
+
+def choose_method(arguments: KernelArguments, start: Floats, span: float, rtol: float) -> str:
+    """RKC where stability would limit an explicit pair, else the pair whose order suits the tolerance.
+
+    A mode grows from a small start at rate c s and relaxes, once learned, at 2 c s: twice the spectral radius at the
+    start times the span tells how many steps stability asks for, about one for each 5 of it with DOP853's 12 stages.
+    RKC's right-hand sides grow like the square root of that number times its own ``rtol^(-1/3)`` steps.
+    """
+    radius = 2.0 * spectral_radius(arguments, start)
+    if not np.isfinite(radius):
+        return "dop853"
+    stiffness = radius * span
+    explicit = 2.0 * stiffness
+    stabilised = np.sqrt(STABILISED_COST * (stiffness + 1.0) * rtol ** (-2.0 / 3.0))
+    if stabilised < explicit:
+        return "rkc"
+    return "tsit5" if rtol > 1e-5 else "dop853"
+
+
+STABILISED_COST = 10.0
+"""Calibrated on the flows of benchmarks/peers/flows.py."""
+
+
+def fixed_steps(
+    network: LinearNetwork,
+    moments: SecondMoments,
+    weights: Sequence[ArrayLike],
+    t_eval: ArrayLike,
+    *,
+    method: str,
+    step: float,
+    n_stages: int = 4,
+    weight_decay: float = 0.0,
+) -> list[Weights]:
+    """Weights at ``t_eval`` by steps of fixed size, no error control: for measuring the order of a method.
+
+    ``n_stages`` is for ``"rkc"`` only. Recorded times inside a step come from the method's dense output.
+    """
+    network.check_moments(moments)
+    method = check_choice("method", method, METHODS)
+    decay = check_number("weight_decay", weight_decay, minimum=0.0)
+    times = np.atleast_1d(np.asarray(t_eval, dtype=np.float64))
+    run = _Run(kernel_arguments(network, moments, decay), network.pack(weights), times, method, 1e-6, 1e-9)
+    run.control[_kernels.STEP] = check_number("step", step, minimum=0.0, strict=True)
+    run.control[_kernels.FIXED] = check_count("n_stages", n_stages, minimum=2)
+    run.advance_all(MAX_STEPS)
+    return [network.unpack(state) for state in run.out[: int(run.counts[_kernels.NEXT])]]

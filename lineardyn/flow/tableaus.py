@@ -1,0 +1,167 @@
+r"""Embedded explicit Runge-Kutta pairs, as data that checks itself.
+
+Each is ``y1 = y + h Σ_j b_j k_j`` with a last stage ``k_n = f(y1)`` reused by the next step, an error estimate
+``h Σ_j e_j k_j``, and an interpolant ``y(t + θh) = y + h Σ_j p_j(θ) k_j`` with polynomials p_j.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.polynomial import Polynomial
+from numpy.typing import NDArray
+
+__all__ = ["TABLEAUS", "Tableau"]
+
+Floats = NDArray[np.float64]
+Sparse = Mapping[int, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Tableau:
+    """Coefficients of one pair.
+
+    Attributes
+    ----------
+    order, error_order, interpolant_order : orders of the solution, the error estimate, and the dense output
+    n_main : number of stages before f(y1)
+    table : ``(n, n)``; row j gives stage j, row ``n_main`` the solution, rows after it stages of the interpolant only
+    errors : ``(1 or 2, n_main + 1)``; two rows are combined as in DOP853
+    interpolant : ``(n, degree)`` coefficients of θ, θ², .. in each p_j
+    """
+
+    name: str
+    order: int
+    error_order: int
+    interpolant_order: int
+    n_main: int
+    table: Floats
+    errors: Floats
+    interpolant: Floats
+
+    def __post_init__(self) -> None:
+        """Consistency to round-off: Σb = 1, Σe = 0, the interpolant ends at y1 and starts with slope k_0."""
+        total = self.table[self.n_main].sum()
+        ends = self.interpolant.sum(axis=1)
+        start = np.eye(len(ends))[0]
+        defects = {
+            "solution weights sum to 1": total - 1.0,
+            "error weights sum to 0": np.abs(self.errors.sum(axis=1)).max(),
+            "interpolant ends at the solution": np.abs(ends - self.table[self.n_main]).max(),
+            "interpolant starts along k_0": np.abs(self.interpolant[:, 0] - start).max(),
+        }
+        for condition, defect in defects.items():
+            if abs(defect) > 1e-12:
+                raise ValueError(f"the tableau {self.name} violates '{condition}' by {defect:g}")
+
+
+def _matrix(rows: Sequence[Sparse], width: int) -> Floats:
+    matrix = np.zeros((len(rows), width))
+    for i, row in enumerate(rows):
+        for j, value in row.items():
+            matrix[i, j] = value
+    return matrix
+
+
+def _polynomials(factors: Sequence[Polynomial], degree: int) -> Floats:
+    """Coefficients of θ, .., θ^degree; the constant terms vanish."""
+    rows = np.zeros((len(factors), degree))
+    for i, p in enumerate(factors):
+        rows[i, : len(p.coef) - 1] = p.coef[1:]
+    return rows
+
+
+def _hermite(table: Floats, n_main: int) -> Floats:
+    """Cubic Hermite interpolation: slopes k_0 and k_{n_main}, end Σ b_j k_j."""
+    rows = np.zeros((len(table), 3))
+    b = table[n_main]
+    rows[:, 1], rows[:, 2] = 3 * b, -2 * b
+    rows[0] += (1.0, -2.0, 1.0)
+    rows[n_main] += (0.0, -1.0, 1.0)
+    return rows
+
+
+def _bs32() -> Tableau:
+    """Bogacki and Shampine 1989."""
+    table = np.array([[0, 0, 0, 0], [1 / 2, 0, 0, 0], [0, 3 / 4, 0, 0], [2 / 9, 1 / 3, 4 / 9, 0]])
+    errors = np.array([[5 / 72, -1 / 12, -1 / 9, 1 / 8]])
+    return Tableau("bs32", 3, 2, 3, 3, table, errors, _hermite(table, 3))
+
+
+def _tsit5() -> Tableau:
+    """Tsitouras 2011, with his interpolant of order 4."""
+    x = Polynomial([0.0, 1.0])
+    square = x**2
+    p = [
+        -1.0530884977290216 * x * (x - 1.3299890189751412) * (square - 1.4364028541716351 * x + 0.7139816917074209),
+        0.1017 * square * (square - 2.1966568338249754 * x + 1.2949852507374631),
+        2.490627285651252793 * square * (square - 2.38535645472061657 * x + 1.57803468208092486),
+        -16.54810288924490272 * (x - 1.21712927295533244) * (x - 0.61620406037800089) * square,
+        47.37952196281928122 * (x - 1.203071208372362603) * (x - 0.658047292653547382) * square,
+        -34.87065786149660974 * (x - 1.2) * (x - 0.666666666666666667) * square,
+        2.5 * (x - 1.0) * (x - 0.6) * square,
+    ]
+    table, errors = _matrix(_TSIT5_TABLE, 7), _matrix(_TSIT5_ERRORS, 7)
+    return Tableau("tsit5", 5, 4, 4, 6, table, errors, _polynomials(p, 4))
+
+
+def _dop853() -> Tableau:
+    """Dormand and Prince 8(5,3) of Hairer, Nørsett and Wanner, with their interpolant of order 7."""
+    table, errors, dense = _matrix(_DOP853_TABLE, 16), _matrix(_DOP853_ERRORS, 13), _matrix(_DOP853_DENSE, 16)
+    b, first, last = table[12], np.eye(16)[0], np.eye(16)[12]
+    # y(θ) = y + θ(F0 + (1-θ)(F1 + θ(F2 + (1-θ)(F3 + θ(F4 + (1-θ)(F5 + θ F6)))))), each F linear in h k
+    differences = [b, first - b, 2 * b - first - last, *dense]
+    x = Polynomial([0.0, 1.0])
+    rows = np.zeros((16, 7))
+    factor = Polynomial([1.0])
+    for i, difference in enumerate(differences):
+        factor = factor * (x if i % 2 == 0 else 1 - x)
+        rows += np.outer(difference, np.append(factor.coef[1:], np.zeros(8 - len(factor.coef))))
+    return Tableau("dop853", 8, 7, 7, 12, table, errors, rows)
+
+
+# row: {column: coefficient}, zeros left out
+_DOP853_TABLE = (
+    {},
+    {0: 0.05260015195876773},
+    {0: 0.0197250569845379, 1: 0.0591751709536137},
+    {0: 0.02958758547680685, 2: 0.08876275643042054},
+    {0: 0.2413651341592667, 2: -0.8845494793282861, 3: 0.924834003261792},
+    {0: 0.037037037037037035, 3: 0.17082860872947386, 4: 0.12546768756682242},
+    {0: 0.037109375, 3: 0.17025221101954405, 4: 0.06021653898045596, 5: -0.017578125},
+    {0: 0.03709200011850479, 3: 0.17038392571223998, 4: 0.10726203044637328, 5: -0.015319437748624402, 6: 0.008273789163814023},
+    {0: 0.6241109587160757, 3: -3.3608926294469414, 4: -0.868219346841726, 5: 27.59209969944671, 6: 20.154067550477894, 7: -43.48988418106996},
+    {0: 0.47766253643826434, 3: -2.4881146199716677, 4: -0.590290826836843, 5: 21.230051448181193, 6: 15.279233632882423, 7: -33.28821096898486, 8: -0.020331201708508627},
+    {0: -0.9371424300859873, 3: 5.186372428844064, 4: 1.0914373489967295, 5: -8.149787010746927, 6: -18.52006565999696, 7: 22.739487099350505, 8: 2.4936055526796523, 9: -3.0467644718982196},
+    {0: 2.273310147516538, 3: -10.53449546673725, 4: -2.0008720582248625, 5: -17.9589318631188, 6: 27.94888452941996, 7: -2.8589982771350235, 8: -8.87285693353063, 9: 12.360567175794303, 10: 0.6433927460157636},
+    {0: 0.054293734116568765, 5: 4.450312892752409, 6: 1.8915178993145003, 7: -5.801203960010585, 8: 0.3111643669578199, 9: -0.1521609496625161, 10: 0.20136540080403034, 11: 0.04471061572777259},
+    {0: 0.056167502283047954, 6: 0.25350021021662483, 7: -0.2462390374708025, 8: -0.12419142326381637, 9: 0.15329179827876568, 10: 0.00820105229563469, 11: 0.007567897660545699, 12: -0.008298},
+    {0: 0.03183464816350214, 5: 0.028300909672366776, 6: 0.053541988307438566, 7: -0.05492374857139099, 10: -0.00010834732869724932, 11: 0.0003825710908356584, 12: -0.00034046500868740456, 13: 0.1413124436746325},
+    {0: -0.42889630158379194, 5: -4.697621415361164, 6: 7.683421196062599, 7: 4.06898981839711, 8: 0.3567271874552811, 12: -0.0013990241651590145, 13: 2.9475147891527724, 14: -9.15095847217987},
+)
+_DOP853_ERRORS = (
+    {0: 0.01312004499419488, 5: -1.2251564463762044, 6: -0.4957589496572502, 7: 1.6643771824549864, 8: -0.35032884874997366, 9: 0.3341791187130175, 10: 0.08192320648511571, 11: -0.022355307863886294},
+    {0: -0.18980075407240762, 5: 4.450312892752409, 6: 1.8915178993145003, 7: -5.801203960010585, 8: -0.4226823213237919, 9: -0.1521609496625161, 10: 0.20136540080403034, 11: 0.02265179219836082},
+)
+_DOP853_DENSE = (
+    {0: -8.428938276109013, 5: 0.5667149535193777, 6: -3.0689499459498917, 7: 2.38466765651207, 8: 2.117034582445028, 9: -0.871391583777973, 10: 2.2404374302607883, 11: 0.6315787787694688, 12: -0.08899033645133331, 13: 18.148505520854727, 14: -9.194632392478356, 15: -4.436036387594894},
+    {0: 10.427508642579134, 5: 242.28349177525817, 6: 165.20045171727028, 7: -374.5467547226902, 8: -22.113666853125306, 9: 7.733432668472264, 10: -30.674084731089398, 11: -9.332130526430229, 12: 15.697238121770845, 13: -31.139403219565178, 14: -9.35292435884448, 15: 35.81684148639408},
+    {0: 19.985053242002433, 5: -387.0373087493518, 6: -189.17813819516758, 7: 527.8081592054236, 8: -11.57390253995963, 9: 6.8812326946963, 10: -1.0006050966910838, 11: 0.7777137798053443, 12: -2.778205752353508, 13: -60.19669523126412, 14: 84.32040550667716, 15: 11.99229113618279},
+    {0: -25.69393346270375, 5: -154.18974869023643, 6: -231.5293791760455, 7: 357.6391179106141, 8: 93.40532418362432, 9: -37.45832313645163, 10: 104.0996495089623, 11: 29.8402934266605, 12: -43.53345659001114, 13: 96.32455395918828, 14: -39.17726167561544, 15: -149.72683625798564},
+)
+_TSIT5_TABLE = (
+    {},
+    {0: 0.161},
+    {0: -0.008480655492356989, 1: 0.335480655492357},
+    {0: 2.8971530571054935, 1: -6.359448489975075, 2: 4.3622954328695815},
+    {0: 5.325864828439257, 1: -11.748883564062828, 2: 7.4955393428898365, 3: -0.09249506636175525},
+    {0: 5.86145544294642, 1: -12.92096931784711, 2: 8.159367898576159, 3: -0.071584973281401, 4: -0.028269050394068383},
+    {0: 0.09646076681806523, 1: 0.01, 2: 0.4798896504144996, 3: 1.379008574103742, 4: -3.290069515436081, 5: 2.324710524099774},
+)
+_TSIT5_ERRORS = (
+    {0: 0.0017800110522257773, 1: 0.0008164344596567463, 2: -0.007880878010261994, 3: 0.1447110071732629, 4: -0.5823571654525552, 5: 0.45808210592918686, 6: -0.015151515151515152},
+)
+
+TABLEAUS = {tableau.name: tableau for tableau in (_bs32(), _tsit5(), _dop853())}

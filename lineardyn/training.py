@@ -1,0 +1,307 @@
+"""Gradient descent as it is run in practice: full batch, mini-batch, one sample; and the learning rate it bears."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from lineardyn.errors import ArgumentError, ComputationError, Status
+from lineardyn.flow import _kernels
+from lineardyn.flow.stepping import CALL_FLOPS, KernelArguments, kernel_arguments, right_hand_side
+from lineardyn.moments import SecondMoments
+from lineardyn.networks import LinearNetwork
+from lineardyn.progress import progress_bar
+from lineardyn.trajectory import DescentSettings, Trajectory
+from lineardyn.validation import Rng, as_generator, check_count, check_number
+
+__all__ = ["gradient_descent", "max_learning_rate"]
+
+Floats = NDArray[np.float64]
+Data = SecondMoments | tuple[ArrayLike, ArrayLike]
+RECORD_BYTES = 2**32
+"""Largest record of states that is kept; a run that would pass it is told which record_every fits."""
+
+
+def gradient_descent(
+    network: LinearNetwork,
+    data: Data,
+    weights: Sequence[ArrayLike],
+    *,
+    learning_rate: float,
+    n_steps: int,
+    batch_size: int | None = None,
+    weight_decay: float = 0.0,
+    rng: Rng | None = None,
+    record_every: int = 1,
+    throw: bool = True,
+    progress: bool = False,
+) -> Trajectory:
+    r"""Gradient descent ``w ← w - η ∇ℒ``, ``ℒ = ½⟨‖y - f(x)‖²⟩ + ½ weight_decay Σ_l ‖w_l‖²``.
+
+    The step is taken in Fourier space, where it is the same step: the DFT is unitary.
+
+    Parameters
+    ----------
+    network : LinearCNN or LinearFCN
+    data : (images, targets) or SecondMoments
+        Full batch takes either. With ``batch_size``, images are needed: a pair, or SecondMoments of ``form="samples"``
+        (made once, they serve many runs).
+    weights : list of arrays
+        The start, in pixel space, layer 1 first.
+    learning_rate : float
+        η; ``Trajectory.t`` is η × step. Frameworks' ``mse`` has another unit: see ``convert_learning_rate``.
+    n_steps : int
+    batch_size : int, optional
+        Images of each step, drawn uniformly with replacement: ``rng.integers(N, size=(n_steps, batch_size))``, row by row.
+    weight_decay : float
+    rng : int or Generator
+        Required with ``batch_size``.
+    record_every : int
+        The first and the last step are always recorded.
+    throw : bool
+        Raise where the weights become infinite, or return the part before.
+    progress : bool
+        Show a progress bar.
+
+    Raises
+    ------
+    ArgumentError
+        For arguments that do not fit one another.
+    ComputationError
+        With ``throw``, if the descent diverged; it holds the finite part.
+
+    Examples
+    --------
+    >>> from lineardyn import LinearCNN, gradient_descent, pure_cosines
+    >>> data = pure_cosines((8, 8), [(0, 0), (1, 2)], [1.0, 0.5])
+    >>> network = LinearCNN((1, 8, 8), n_outputs=2)
+    >>> run = gradient_descent(network, data, network.init_small(1e-2, rng=0), learning_rate=0.01, n_steps=200,
+    ...                        batch_size=1, rng=0, record_every=100)
+    >>> run.t
+    array([0., 1., 2.])
+    """
+    settings = DescentSettings(
+        weight_decay=check_number("weight_decay", weight_decay, minimum=0.0),
+        learning_rate=check_number("learning_rate", learning_rate, minimum=0.0, strict=True),
+        n_steps=check_count("n_steps", n_steps),
+        batch_size=None if batch_size is None else check_count("batch_size", batch_size),
+    )
+    moments = _moments(data, batch_size)
+    network.check_moments(moments)
+    start = network.pack(weights)
+    every = check_count("record_every", record_every)
+    run = _Descent(network, moments, start, settings, every)
+    with progress_bar("gradient descent", float(settings.n_steps), shown=progress) as report:
+        if batch_size is None:
+            status = run.full_batch(report)
+        else:
+            if rng is None:
+                raise ArgumentError("rng is None, expected a seed or a numpy.random.Generator: batch_size draws images")
+            status = run.stochastic(as_generator(rng), report)
+    trajectory = run.trajectory(status)
+    if throw and status is not Status.SUCCESS:
+        limit = f"gradient_descent stopped after step {trajectory.stats['n_steps']} of {n_steps}. {status.value}"
+        raise ComputationError(status, limit, trajectory)
+    return trajectory
+
+
+def _moments(data: Data, batch_size: int | None) -> SecondMoments:
+    form = "auto" if batch_size is None else "samples"
+    if isinstance(data, SecondMoments):
+        if batch_size is not None and data.form != "samples":
+            raise ArgumentError(
+                f"data holds moments of form {data.form!r}, expected images for batch_size={batch_size}: pass "
+                f"(images, targets), or SecondMoments.from_data(images, targets, form='samples')"
+            )
+        return data
+    try:
+        images, targets = data
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"data is a {type(data).__name__}, expected (images, targets) or SecondMoments"
+        ) from None
+    return SecondMoments.from_data(images, targets, form=form)
+
+
+@dataclass
+class _Descent:
+    """One run: the state, what is recorded, and how many rows of that are filled."""
+
+    network: LinearNetwork
+    moments: SecondMoments
+    start: Floats
+    settings: DescentSettings
+    every: int
+
+    def __post_init__(self) -> None:
+        n, every = self.settings.n_steps, self.every
+        steps = [0, *range(every, n + 1, every)]
+        self.steps = np.array(steps if steps[-1] == n else [*steps, n])
+        size = 8 * self.start.size * len(self.steps)
+        if size > RECORD_BYTES:
+            fits = -(-n * 8 * self.start.size // RECORD_BYTES)
+            raise ArgumentError(
+                f"record_every is {every}, expected at least {fits}: {len(self.steps)} states of {8 * self.start.size} bytes "
+                f"would take {size / 2**30:.1f} GiB"
+            )
+        self.out = np.empty((len(self.steps), self.start.size))
+        self.out[0] = self.start
+        self.y = self.start.copy()
+        self.recorded = 1
+        self.arguments = kernel_arguments(self.network, self.moments, self.settings.weight_decay)
+
+    def full_batch(self, report: Callable[[float], None] | None) -> Status:
+        dy = np.empty_like(self.y)
+
+        def advance(start: int, stop: int) -> int:
+            return int(
+                _kernels.descend_full(
+                    self.y, dy, self.settings.learning_rate, start, stop, self.every, self.settings.n_steps,
+                    self.out, self.recorded, *self.arguments,
+                )
+            )  # fmt: skip
+
+        return self._advance_all(advance, self.arguments.flops, report)
+
+    def stochastic(self, rng: np.random.Generator, report: Callable[[float], None] | None) -> Status:
+        batch = self.settings.batch_size
+        assert batch is not None
+        images, n = self.moments.statistics.rows, self.moments.n_samples
+        answers = np.ascontiguousarray(self.moments.statistics.target.T * n)
+        single, batched = self._single(images, answers), self._batched(images, answers, batch)
+
+        def advance(start: int, stop: int) -> int:
+            order = rng.integers(n, size=(stop - start, batch))
+            return single(order[:, 0], start, stop) if batch == 1 else batched(order, start, stop)
+
+        cost = 20.0 * self.y.size if batch == 1 else self.arguments.flops * batch / n + 40.0 * self.y.size
+        return self._advance_all(advance, cost, report)
+
+    def _single(self, images: Floats, answers: Floats) -> Callable[[NDArray[np.int64], int, int], int]:
+        a = self.arguments
+        widest = int(max(a.sizes[1:] if not a.conv else a.sizes[:-1]))
+        units, length = (widest, 2 * self.network.half.size) if a.conv else (1, widest)
+        hidden = np.empty((self.network.depth + 1, units, length))
+        pulled, weighted = np.empty_like(hidden), np.empty((units, max(length, len(a.weights))))
+        if a.conv:
+            weighted = np.empty((units, length))
+
+        def advance(order: NDArray[np.int64], start: int, stop: int) -> int:
+            return int(
+                _kernels.descend_samples(
+                    self.y, self.settings.learning_rate, start, stop, self.every, self.settings.n_steps,
+                    self.out, self.recorded, np.ascontiguousarray(order), images, answers,
+                    *a[:6], hidden, pulled, weighted,
+                )
+            )  # fmt: skip
+
+        return advance
+
+    def _batched(self, images: Floats, answers: Floats, size: int) -> Callable[[NDArray[np.int64], int, int], int]:
+        a = self.arguments
+        width, hidden = len(a.weights), int(sum(self.network.widths))
+        work = np.empty(self.network.n_outputs * (2 * width + size) + 3 * hidden * width)
+        batch, dy = np.empty((size, width)), np.empty_like(self.y)
+
+        def advance(order: NDArray[np.int64], start: int, stop: int) -> int:
+            return int(
+                _kernels.descend_batches(
+                    self.y, dy, self.settings.learning_rate, start, stop, self.every, self.settings.n_steps,
+                    self.out, self.recorded, order, images, answers, batch, *a[:6], work,
+                )
+            )  # fmt: skip
+
+        return advance
+
+    def _advance_all(
+        self, advance: Callable[[int, int], int], flops: float, report: Callable[[float], None] | None
+    ) -> Status:
+        n = self.settings.n_steps
+        stride = int(np.clip(CALL_FLOPS / flops, 1, 100_000))
+        for start in range(0, n, stride):
+            stop = min(n, start + stride)
+            filled = advance(start, stop)
+            self.recorded = abs(filled)
+            if filled < 0:
+                return Status.DIVERGED
+            if report is not None:
+                report(float(stop))
+        return Status.SUCCESS
+
+    def trajectory(self, status: Status) -> Trajectory:
+        reached = self.steps[: self.recorded]
+        method = "full batch" if self.settings.batch_size is None else f"batches of {self.settings.batch_size}"
+        stats: dict[str, Any] = {"method": method, "n_steps": int(reached[-1])}
+        return Trajectory(
+            network=self.network,
+            moments=self.moments,
+            t=self.settings.learning_rate * reached,
+            states=self.out[: self.recorded],
+            start=self.start,
+            settings=self.settings,
+            status=status,
+            stats=stats,
+        )
+
+
+def max_learning_rate(
+    network: LinearNetwork, moments: SecondMoments, weights: Sequence[ArrayLike], *, weight_decay: float = 0.0
+) -> float:
+    r"""``2 / λ_max(∇²ℒ)`` at ``weights``: above it full-batch gradient descent is unstable near a minimum there.
+
+    At the end of learning of one pure cosine this is ``√m / (√P s)`` [theory section 2.3]; at a small start the largest
+    eigenvalue is the fastest growth rate instead. Infinite where the loss has no direction of positive curvature.
+
+    Examples
+    --------
+    >>> from lineardyn import LinearCNN, SecondMoments, max_learning_rate, pure_cosines
+    >>> moments = SecondMoments.from_data(*pure_cosines((4, 4), [(0, 0), (1, 0)], [1.0, 0.5]))
+    >>> network = LinearCNN((1, 4, 4), n_outputs=2)
+    >>> round(max_learning_rate(network, moments, network.init_small(1e-8, rng=0)), 3)
+    0.25
+    """
+    network.check_moments(moments)
+    decay = check_number("weight_decay", weight_decay, minimum=0.0)
+    state = network.pack(weights)
+    arguments = kernel_arguments(network, moments, decay)
+    largest = _largest_curvature(arguments, state, network.state_weights, network.depth)
+    return float(2.0 / largest) if largest > 0.0 else float("inf")
+
+
+def _largest_curvature(arguments: KernelArguments, state: Floats, metric: Floats, depth: int) -> float:
+    """Largest eigenvalue of the Hessian in the metric of the pixels."""
+    root = np.sqrt(metric)
+    nodes, factors = _derivative_stencil(depth)
+    scale = 1.0 + float(np.abs(state).max())
+
+    def curve(vector: Floats) -> Floats:
+        direction = np.ravel(vector) / root
+        length = float(np.linalg.norm(direction))
+        if length == 0.0:
+            return np.zeros_like(state)
+        step = scale / length
+        total = np.zeros_like(state)
+        for node, factor in zip(nodes, factors, strict=True):
+            total -= factor * right_hand_side(arguments, state + (node * step) * direction)
+        result: Floats = root * total / step
+        return result
+
+    n = state.size
+    if n <= 16:  # too small for Lanczos
+        matrix = np.stack([curve(e) for e in np.eye(n)])
+        return float(np.linalg.eigvalsh(0.5 * (matrix + matrix.T))[-1])
+    operator = LinearOperator((n, n), matvec=curve, dtype=np.float64)
+    start = np.random.default_rng(0).standard_normal(n)  # ARPACK's own start is random: the answer must reproduce
+    return float(eigsh(operator, k=1, which="LA", v0=start, tol=1e-8, return_eigenvectors=False)[0])
+
+
+def _derivative_stencil(depth: int) -> tuple[Floats, Floats]:
+    """Nodes and factors that differentiate polynomials of the gradient's degree, 2L - 1, exactly at 0."""
+    nodes = np.concatenate([-np.arange(depth, 0, -1.0), np.arange(1.0, depth + 1)]) / depth
+    powers = np.vander(nodes, 2 * depth, increasing=True).T
+    return nodes, np.linalg.solve(powers, np.eye(2 * depth)[1])

@@ -1,0 +1,259 @@
+"""What an integration or a training run brings back: it evaluates, plots and saves itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineardyn.errors import ArgumentError, DataFileError, Status
+from lineardyn.flow.stepping import integrate, kernel_arguments
+from lineardyn.moments import SecondMoments, Statistics
+from lineardyn.networks import LinearCNN, LinearFCN, LinearNetwork, Weights
+from lineardyn.validation import check_number
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["DescentSettings", "FlowSettings", "Trajectory"]
+
+Floats = NDArray[np.float64]
+FILE_FORMAT = "lineardyn trajectory 1"
+CHUNK_BYTES = 2**26
+
+
+@dataclass(frozen=True)
+class FlowSettings:
+    """How a gradient flow was integrated."""
+
+    weight_decay: float
+    method: str
+    rtol: float
+    atol: float
+    max_steps: int
+
+
+@dataclass(frozen=True)
+class DescentSettings:
+    """How gradient descent was run."""
+
+    weight_decay: float
+    learning_rate: float
+    n_steps: int
+    batch_size: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    r"""States of a network along gradient flow or gradient descent.
+
+    Attributes
+    ----------
+    t : (T,)
+        Times; learning rate × step for gradient descent.
+    loss : (T,)
+        ``½⟨‖y - f(x)‖²⟩ + ½ λ Σ_l ‖w_l‖²`` on the training data.
+    effective_singular_values : (T, R, R)
+        ``B = Uᵀ Σ^ŷx V`` in the modes of the training data [Pinson et al. eq 5]; rows and columns of null modes are 0.
+    kernel_spectrum : (T, C, H, W)
+        ``(Σ_o |ŵ_1[o, u, v, c]|²)^½``.
+    status, message : how the run ended, as Status and as a sentence
+    stats : numbers of steps, right-hand sides, ...
+    """
+
+    network: LinearNetwork
+    moments: SecondMoments
+    t: Floats
+    states: Floats = field(repr=False)
+    start: Floats = field(repr=False)
+    settings: FlowSettings | DescentSettings
+    status: Status
+    stats: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        self.stats.setdefault("t_reached", float(self.t[-1]) if len(self.t) else 0.0)
+
+    def __len__(self) -> int:
+        return len(self.t)
+
+    @property
+    def message(self) -> str:
+        """The status in words, with what to do about it."""
+        return self.status.value
+
+    def weights(self, index: int) -> Weights:
+        """Weights at ``t[index]``; negative indices count from the end."""
+        if not -len(self) <= index < len(self):
+            raise ArgumentError(f"index is {index}, expected one of -{len(self)} .. {len(self) - 1}: {len(self)} states are recorded")
+        return self.network.unpack(self.states[index])
+
+    def at(self, t: float) -> Weights:
+        """Weights at any time between 0 and the last one recorded.
+
+        Along a flow the integration is taken up again from the last recorded state before ``t``, with the same method
+        and tolerances, so that the answer is as accurate as the recorded ones. Between recorded steps of gradient
+        descent weights are interpolated linearly.
+        """
+        time = check_number("t", t, minimum=0.0)
+        last = float(self.t[-1]) if len(self) else 0.0
+        if time > last:
+            raise ArgumentError(f"t is {time:g}, expected a time up to {last:g}: the last one recorded")
+        if time == 0.0:
+            return self.network.unpack(self.start)
+        after = int(np.searchsorted(self.t, time))
+        if self.t[after] == time:
+            return self.weights(after)
+        base = self.states[after - 1] if after else self.start
+        base_time = float(self.t[after - 1]) if after else 0.0
+        if isinstance(self.settings, DescentSettings):
+            share = (time - base_time) / (self.t[after] - base_time)
+            return self.network.unpack(base + share * (self.states[after] - base))
+        arguments = kernel_arguments(self.network, self.moments, self.settings.weight_decay)
+        result = integrate(
+            arguments, base, np.array([time - base_time]), method=self.stats["method"],
+            rtol=self.settings.rtol, atol=self.settings.atol, max_steps=self.settings.max_steps,
+        )  # fmt: skip
+        return self.network.unpack(result.states[-1])
+
+    @cached_property
+    def loss(self) -> Floats:
+        penalty = 0.5 * self.settings.weight_decay * (self.states**2 @ self.network.state_weights)
+        return self.evaluate(self.moments) + penalty
+
+    def evaluate(self, moments: SecondMoments) -> Floats:
+        """Loss ``½⟨‖y - f(x)‖²⟩`` ``(T,)`` on other data, without penalty: generalisation curves."""
+        self.network.check_moments(moments)
+        return self._map(moments.losses)
+
+    @cached_property
+    def effective_singular_values(self) -> Floats:
+        modes = self.moments.modes()
+        kept = ~modes.null
+        weights = self.moments.weights
+        rows = self.moments._pack(modes.v[kept]) * weights
+        right = self.moments.apply(rows) * weights  # Σ^xx v_α in packed coordinates, (R', D)
+        values = np.zeros((len(self), len(modes.s), len(modes.s)))
+        values[:, kept[:, None] & kept] = self._map(
+            lambda v: (modes.u[:, kept].T @ (v @ right.T)).reshape(len(v), -1)
+        )
+        return values
+
+    def _map(self, function: Callable[[Floats], Floats]) -> Floats:
+        """Apply a function of packed predictors, a few states at a time."""
+        if not len(self):
+            raise ArgumentError("this trajectory holds no state: the run stopped before the first recorded time")
+        step = max(1, CHUNK_BYTES // (8 * self.network.n_outputs * len(self.moments.weights)))
+        parts = [self.states[i : i + step] for i in range(0, len(self), step)]
+        return np.concatenate([function(self.network.predictors(part)) for part in parts])
+
+    @cached_property
+    def kernel_spectrum(self) -> Floats:
+        channels, height, width = self.network.image_shape
+        first = self.states[:, : self.network.offsets[1]]
+        parts = first.reshape(len(self), -1, channels, 2, self.network.half.size)
+        power = np.einsum("tocxf,tocxf->tcf", parts, parts)
+        full = self.network.half.unpack(np.stack([power, np.zeros_like(power)], axis=-2)).real
+        return np.sqrt(full)
+
+    def plot(self) -> Figure:
+        """Effective singular values, loss and kernel spectrum over time."""
+        from lineardyn.plots import plot_trajectory
+
+        return plot_trajectory(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write one ``.npz`` that holds the run and its statistics, whole or not at all."""
+        target = Path(path)
+        header = {
+            "format": FILE_FORMAT,
+            "network": {
+                "kind": type(self.network).__name__,
+                "image_shape": self.network.image_shape,
+                "widths": self.network.widths,
+                "n_outputs": self.network.n_outputs,
+            },
+            "settings": {"kind": type(self.settings).__name__, **asdict(self.settings)},
+            "moments": {
+                "form": self.moments.form,
+                "n_samples": self.moments.n_samples,
+                "target_power": self.moments.target_power,
+                "image_power": self.moments.image_power,
+                "dense": self.moments.statistics.dense,
+            },
+            "status": self.status.name,
+            "stats": self.stats,
+        }
+        stats = self.moments.statistics
+        arrays = {name: getattr(stats, name) for name in ("rows", "target", "gain", "matrix")}
+        partial = target.with_name(target.name + ".part")
+        try:
+            with partial.open("wb") as file:
+                np.savez(
+                    file, header=json.dumps(header), t=self.t, states=self.states, start=self.start,
+                    sigma_yx=self.moments.sigma_yx, **arrays,
+                )  # fmt: skip
+            os.replace(partial, target)
+        except BaseException as error:
+            partial.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise DataFileError(f"path {str(target)!r} cannot be written ({error}): choose a folder that can") from None
+            raise
+
+    @staticmethod
+    def load(path: str | Path) -> Trajectory:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        DataFileError
+            If the file is missing or is no saved trajectory.
+        """
+        try:
+            with np.load(Path(path), allow_pickle=False) as file:
+                header = json.loads(str(file["header"]))
+                arrays = {name: file[name] for name in file.files if name != "header"}
+            if header["format"] != FILE_FORMAT:
+                raise KeyError("format")
+            return _from_file(header, arrays)
+        except FileNotFoundError:
+            raise DataFileError(f"path {str(path)!r} does not exist, expected a file written by Trajectory.save") from None
+        except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise DataFileError(
+                f"path {str(path)!r} holds no saved trajectory ({error}), expected a file written by Trajectory.save"
+            ) from None
+
+
+def _from_file(header: dict[str, Any], arrays: dict[str, Floats]) -> Trajectory:
+    kinds = {cls.__name__: cls for cls in (LinearCNN, LinearFCN, FlowSettings, DescentSettings)}
+    shape, saved = header["network"], header["moments"]
+    network: LinearNetwork = kinds[shape["kind"]](
+        tuple(shape["image_shape"]), widths=tuple(shape["widths"]), n_outputs=shape["n_outputs"]
+    )
+    settings = dict(header["settings"])
+    moments = SecondMoments(
+        form=saved["form"],
+        image_shape=network.image_shape,
+        n_samples=saved["n_samples"],
+        target_power=saved["target_power"],
+        image_power=saved["image_power"],
+        sigma_yx=arrays["sigma_yx"],
+        statistics=Statistics(saved["dense"], *(arrays[n] for n in ("rows", "target", "gain", "matrix"))),
+    )
+    return Trajectory(
+        network=network,
+        moments=moments,
+        t=arrays["t"],
+        states=arrays["states"],
+        start=arrays["start"],
+        settings=kinds[settings.pop("kind")](**settings),
+        status=Status[header["status"]],
+        stats=header["stats"],
+    )
