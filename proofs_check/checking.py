@@ -148,7 +148,7 @@ def _witness(claim: Claim, seed: int, index: int, mutant: str | None) -> Witness
     instance = claim.instance(index, seed)
     residual = claim.residual_of(instance, mutant=mutant)
     left, right = _numbers(claim, instance, mutant)
-    lead = f"{instance['text']}: " if "text" in instance else ""
+    lead = instance.get("text", f"instance {index} of seed {seed} ({instance_size(instance)} numbers)")
     quantity = f"{claim.quantity} " if claim.quantity else ""
     return Witness(
         claim_id=claim.id,
@@ -157,7 +157,7 @@ def _witness(claim: Claim, seed: int, index: int, mutant: str | None) -> Witness
         tolerance=claim.tolerance,
         left=left,
         right=right,
-        text=f"{lead}{quantity}{left} against {right}",
+        text=f"{lead}: {quantity}{left} against {right}",
         seed=seed,
         index=index,
         mutant=mutant,

@@ -94,12 +94,13 @@ def circulant_sides(instance: Instance, *, power_of_p: float, conjugate: bool = 
 
 
 def real_spectrum_sides(instance: Instance, *, negate: bool = True, conjugate: bool = True) -> tuple[Any, Any]:
-    """``x̂[f*]`` and ``conj(x̂[f])``, at every frequency of every channel."""
-    spectrum = fft2(instance["image"])
-    _, height, width = spectrum.shape
+    """``x̂[f*]`` from the definition of the DFT, and ``conj(x̂[f])``, at every frequency of every channel."""
+    image = instance["image"]
+    _, height, width = image.shape
+    spectrum = _dft_matrix(height) @ image @ _dft_matrix(width)
     sign = -1 if negate else 1
     u, v = sign * np.arange(height) % height, sign * np.arange(width) % width
-    return spectrum[:, u[:, None], v], spectrum.conj() if conjugate else spectrum
+    return spectrum[:, u[:, None], v], fft2(image).conj() if conjugate else fft2(image)
 
 
 ONE_BY_TWO = {
