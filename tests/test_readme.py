@@ -28,7 +28,7 @@ def test_quick_start_runs(block, capsys):
     exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
     printed = capsys.readouterr().out
     assert printed.strip()
-    assert "nan" not in printed
+    assert not re.search(r"\bnan\b", printed)
 
 
 def test_linked_files_exist():
