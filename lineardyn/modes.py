@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import NDArray
 
 from lineardyn.errors import ArgumentError
@@ -71,6 +72,29 @@ class Modes:
         return plot_modes(self)
 
 
+TIE = 1e-13
+"""Singular values closer than this share of s_1 are tied: any rotation of their vectors is as good."""
+
+
+def _untangle_ties(u: Floats, s: Floats, vt: Floats) -> tuple[Floats, Floats]:
+    """Among tied modes, turn U as close to columns of the identity as can be: then each v_α is the image of one class.
+
+    The SVD's own choice inside a tie is arbitrary, and would mix the frequencies of classes that share none.
+    """
+    u, vt = u.copy(), vt.copy()
+    edges = np.flatnonzero(np.append(np.diff(s) < -TIE * s[0], True)) + 1
+    for start, stop in zip(np.concatenate([[0], edges[:-1]]), edges, strict=True):
+        if stop - start < 2 or s[start] <= NULL_MODE * s[0]:
+            continue
+        block = u[:, start:stop]
+        rows = np.sort(scipy.linalg.qr(block.T, mode="r", pivoting=True)[1][: stop - start])
+        left, _, right = np.linalg.svd(block[rows].T)
+        turn = left @ right
+        u[:, start:stop] = block @ turn
+        vt[start:stop] = turn.T @ vt[start:stop]
+    return u, vt
+
+
 def singular_modes(sigma_yx: Floats) -> tuple[Floats, Floats, Floats]:
     """Thin SVD ``u (K, R), s (R,), v (R, C, H, W)`` of ``Σ^yx (K, C, H, W)`` with a deterministic sign."""
     k = len(sigma_yx)
@@ -80,6 +104,7 @@ def singular_modes(sigma_yx: Floats) -> tuple[Floats, Floats, Floats]:
             "Σ^yx is zero, expected images that correlate with their targets: constant images after their mean is "
             "subtracted have no modes; check the images, the targets, or use center=False"
         )
+    u, vt = _untangle_ties(u, s, vt)
     size = np.abs(vt)
     # the first of the entries that tie up to round-off, so that the sign does not hang on the last bit
     largest = np.argmax(size >= (1 - 1e-9) * size.max(axis=1, keepdims=True), axis=1)
