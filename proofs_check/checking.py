@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import replace
 from typing import Any
 
@@ -83,9 +83,19 @@ def _try(claim: Claim, n: int, seed: int, executor: Executor | None, mutant: str
     if executor is None:
         parts: Any = [_block(claim, seed, block, mutant) for block in blocks]
     else:
-        parts = [f.result() for f in [executor.submit(_block, reference, seed, block, mutant) for block in blocks]]
+        parts = _gather([executor.submit(_block, reference, seed, block, mutant) for block in blocks])
     rows = [row for part in parts for row in part]
     return _judge(claim, seed, mutant, rows, time.perf_counter() - started)
+
+
+def _gather(futures: list[Future[Any]]) -> list[Any]:
+    """All results in order; what has not begun is cancelled when one fails or on Ctrl-C."""
+    try:
+        return [future.result() for future in futures]
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        raise
 
 
 def _reference(claim: Claim) -> Claim | str:

@@ -24,26 +24,31 @@ def relative_distance(left: Any, right: Any) -> float:
     >>> relative_distance([1.0, 2.0], [1.0, 1.0])
     0.5
     """
-    a, b = _flat(left), _flat(right)
-    scale = max(_largest(a), _largest(b))
-    return _largest(a - b) / scale if scale > 0 else _largest(a - b)
+    gap, scale = _largest(_gap(left, right)), max(_largest(_flat(left)), _largest(_flat(right)))
+    return gap / scale if scale > 0 else gap
 
 
 def absolute_distance(left: Any, right: Any) -> float:
     """``max|left - right|``: for numbers that have a scale of their own, such as an order of convergence."""
-    return _largest(_flat(left) - _flat(right))
+    return _largest(_gap(left, right))
 
 
 def excess(left: Any, right: Any) -> float:
     """By how much ``left ≤ right`` fails, relative to ``|right|``; 0 where it holds."""
-    a, b = _flat(left), _flat(right)
-    gap = float(np.max((a - b).real, initial=0.0)) if np.isfinite(a - b).all() else float("nan")
-    scale = _largest(b)
-    return gap / scale if scale > 0 else gap
+    gap, scale = _gap(left, right).real, _largest(_flat(right))
+    largest = float(np.max(gap, initial=0.0))
+    return largest / scale if scale > 0 else largest
 
 
 def _flat(value: Any) -> NDArray[Any]:
     return np.atleast_1d(np.asarray(value)).ravel()
+
+
+def _gap(left: Any, right: Any) -> NDArray[Any]:
+    """``left - right``; NaN where a number is infinite or NaN, without a warning: that is judged, not hidden."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference: NDArray[Any] = _flat(left) - _flat(right)
+        return np.where(np.isfinite(difference), difference, np.nan)
 
 
 def _largest(values: NDArray[Any]) -> float:
