@@ -6,7 +6,12 @@ called. Colours are told apart with every common colour blindness; figures are a
 
 from __future__ import annotations
 
-from lineardyn.plots.frequencies import plot_frequency_growth, plot_kernel_over_modes, plot_kernels, plot_spectrum_images
+from lineardyn.plots.frequencies import (
+    plot_frequency_growth,
+    plot_kernel_over_modes,
+    plot_kernels,
+    plot_spectrum_images,
+)
 from lineardyn.plots.learning import (
     mark_times,
     plot_balance,

@@ -47,9 +47,7 @@ def plot_spectrum_images(spectra: Sequence[Floats], titles: Sequence[str], *, fi
 
 
 @styled
-def plot_kernels(
-    kernels: Floats, spectra: Floats, titles: Sequence[str], *, figure: Figure | None = None
-) -> Figure:
+def plot_kernels(kernels: Floats, spectra: Floats, titles: Sequence[str], *, figure: Figure | None = None) -> Figure:
     """Kernels ``(n, C, H, W)`` as images, and below each its spectrum ``(n, H, W)`` in the frequency plane [fig 5 f, h]."""
     n = max(len(kernels), 2)
     figure = figure_for(figure, WIDTH, 2 * WIDTH / n + 0.45)

@@ -33,7 +33,14 @@ BAND = (10, 90)  # percentiles of the runs
 
 @styled
 def plot_band(
-    x: Floats, runs: Floats, *, ax: Axes, colour: str, label: str | None = None, linestyle: str = "-", width: float = 1.8
+    x: Floats,
+    runs: Floats,
+    *,
+    ax: Axes,
+    colour: str,
+    label: str | None = None,
+    linestyle: str = "-",
+    width: float = 1.8,
 ) -> None:
     """The median of ``runs (n_runs, T)`` as a line, their 10th to 90th percentile as a band; ``(T,)`` is one run."""
     curves = np.atleast_2d(runs)
@@ -113,7 +120,9 @@ def _kinds_legend(ax: Axes, labels: Sequence[str], points: bool, theory: bool) -
     if theory:
         handles.append(Line2D([], [], color=INK, linewidth=6, alpha=0.28, label=labels[2]))
     if len(handles) > 1:
-        ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.1, columnspacing=1.1)
+        ax.legend(
+            handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.1, columnspacing=1.1
+        )
 
 
 @styled

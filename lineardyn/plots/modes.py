@@ -118,7 +118,15 @@ def plot_singular_values(s: Floats, *, null: NDArray[np.bool_] | None = None, ax
         ax.plot(a + 1, s[a], "o", color=color(int(a), len(s)), markersize=7)
         ax.annotate(f"{s[a]:.3g}", (a + 1, s[a]), (0, 7), textcoords="offset points", ha="center", fontsize=9)
     if null.any():
-        ax.plot(np.flatnonzero(null) + 1, np.full(null.sum(), floor), "o", mfc="white", color=MUTED, label="null mode", clip_on=False)
+        ax.plot(
+            np.flatnonzero(null) + 1,
+            np.full(null.sum(), floor),
+            "o",
+            mfc="white",
+            color=MUTED,
+            label="null mode",
+            clip_on=False,
+        )
         ax.legend(loc="upper right")
     ax.set_ylim(floor, 2.2 * float(s.max() or 1.0))
     ax.set_xlim(0.4, len(s) + 0.6)

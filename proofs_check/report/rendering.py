@@ -1,0 +1,89 @@
+"""From sections to one HTML file with everything in it, and to figures and numbers beside it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from lineardyn.plots import save_figure
+from proofs_check.report.ledger import Entry
+from proofs_check.report.output import MARK
+from proofs_check.report.section import Picture, Section, plain
+from proofs_check.report.summary import Fact
+
+__all__ = ["Page", "versions", "write"]
+
+LARGEST_SVG = 400_000
+"""Bytes above which the page embeds the PNG: scatter plots of thousands of dots."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that the template shows."""
+
+    title: str
+    command: str
+    date: str
+    facts: Sequence[Fact]
+    sections: Sequence[Section]
+    entries: Sequence[Entry]
+    arguments: dict[str, Any]
+    seconds: dict[str, float]
+
+
+def versions() -> dict[str, str]:
+    """Python and the packages whose version can change a number."""
+    found = {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
+    for name in ("lineardyn", "numpy", "scipy", "numba", "matplotlib"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # run from a clone that is not installed
+            found[name] = "not installed"
+    return found
+
+
+def write(page: Page, folder: Path, advance: Callable[[], None]) -> None:
+    """Write ``index.html``, ``figures/`` and ``numbers.json`` into ``folder``."""
+    sources: dict[str, str] = {}
+    sizes: dict[str, tuple[int, int]] = {}
+    for picture in (p for section in page.sections for p in section.pictures):
+        sources[picture.name], sizes[picture.name] = _draw(picture, folder / "figures")
+        advance()
+    loader = jinja2.FileSystemLoader(Path(__file__).parent.parent / "templates")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    html = environment.get_template("report.html").render(page=page, sources=sources, sizes=sizes, versions=versions())
+    (folder / "index.html").write_text(html, encoding="utf-8", newline="\n")
+    numbers = json.dumps(plain(_numbers(page)), indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / "numbers.json").write_text(numbers + "\n", encoding="utf-8", newline="\n")
+
+
+def _numbers(page: Page) -> dict[str, Any]:
+    return {
+        "program": MARK,
+        "command": page.command,
+        "date": page.date,
+        "arguments": page.arguments,
+        "versions": versions(),
+        "seconds": {name: round(value, 2) for name, value in page.seconds.items()},
+        "sections": {section.id: section.numbers for section in page.sections},
+    }
+
+
+def _draw(picture: Picture, folder: Path) -> tuple[str, tuple[int, int]]:
+    """The picture as a data URI, and its size in CSS pixels."""
+    figure = picture.draw()
+    svg, png = save_figure(figure, folder / picture.name)
+    kind, file = ("svg+xml", svg) if svg.stat().st_size <= LARGEST_SVG else ("png", png)
+    width, height = (round(96 * float(side)) for side in figure.get_size_inches())
+    data = base64.b64encode(file.read_bytes()).decode("ascii")
+    return f"data:image/{kind};base64,{data}", (width, height)
