@@ -8,7 +8,9 @@ end. Tests marked ``data("cifar10")`` are skipped where those files are not foun
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("full") and config.getoption("light"):
         raise pytest.UsageError("--full and --light exclude each other: --light skips what --full demands")
+    if config.getoption("light"):
+        sys.meta_path.insert(0, _NoTorch())
     config.pluginmanager.register(_Ledger(config), "skip-ledger")
 
 
@@ -58,6 +62,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             reason = missing_data(*marker.args)
             if reason:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+class _NoTorch(MetaPathFinder):
+    """Makes PyTorch absent where it is installed, so that a light run is the same everywhere."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        if fullname == "torch":
+            raise ModuleNotFoundError(_LIGHT, name=fullname)
 
 
 class _Ledger:
@@ -89,7 +101,7 @@ class _Ledger:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         say = terminalreporter
-        left_out = [name for name, reason in self.skips if _LIGHT in reason]
+        left_out = [f"{name}: {reason}" for name, reason in self.skips if "torch" in reason.lower()]
         if self.config.getoption("light"):
             say.section("tests that need PyTorch, left out by --light")
             for name in left_out:

@@ -79,6 +79,16 @@ def test_light_run_names_and_counts_what_it_leaves_out(tmp_path):
     assert "1 test left out for lack of PyTorch" in result.stdout
 
 
+@pytest.mark.torch
+def test_light_run_leaves_torch_out_where_it_is_installed(tmp_path):
+    pytest.importorskip("torch")
+    tests = 'import pytest\ndef test_it(): pytest.importorskip("torch")\n'
+    assert "1 passed" in run(tmp_path, "--full", tests=tests).stdout
+    result = run(tmp_path, "--light", tests=tests)
+    assert "test_suite.py::test_it: Skipped: could not import 'torch'" in result.stdout
+    assert "1 test left out for lack of PyTorch" in result.stdout
+
+
 def test_full_and_light_exclude_each_other(tmp_path):
     assert run(tmp_path, "--full", "--light").returncode == pytest.ExitCode.USAGE_ERROR
 
