@@ -27,6 +27,7 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-$(suite),bench
 	$(python) -m benchmarks.peers.flows $(ARGS)
+	$(python) -m benchmarks.peers.training $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info report .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
