@@ -24,7 +24,7 @@ TIME, STEP, OLD_ERROR, OLD_STEP, RADIUS, FIXED = 0, 1, 2, 3, 4, 5
 # slots of its integer counters
 STEPS, REJECTED, CALLS, NEXT, SINCE_RADIUS, MOST_STAGES = 0, 1, 2, 3, 4, 5
 
-BLOCK = 1024  # doubles of a stage sum that stay in the first-level cache
+BLOCK = 2048  # doubles of a stage sum that stay in the cache
 
 
 # --- products of spectra, frequency by frequency -----------------------------------------------------------------------
@@ -151,68 +151,49 @@ def inner_products(v, x, c):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _combine_four(e, g, x0, x1, x2, x3, c, k, r, add):
-    """``e (+)= Σ_i c[k, r+i] x_i`` and the same for g and ``c[k+1]``: each load serves both."""
-    a0, a1, a2, a3 = c[k, r], c[k, r + 1], c[k, r + 2], c[k, r + 3]
-    b0, b1, b2, b3 = c[k + 1, r], c[k + 1, r + 1], c[k + 1, r + 2], c[k + 1, r + 3]
+def _combine_four(e, x0, x1, x2, x3, a0, a1, a2, a3, add):
     if add:
         for d in range(e.size):
             e[d] += a0 * x0[d] + a1 * x1[d] + a2 * x2[d] + a3 * x3[d]
-            g[d] += b0 * x0[d] + b1 * x1[d] + b2 * x2[d] + b3 * x3[d]
     else:
         for d in range(e.size):
             e[d] = a0 * x0[d] + a1 * x1[d] + a2 * x2[d] + a3 * x3[d]
-            g[d] = b0 * x0[d] + b1 * x1[d] + b2 * x2[d] + b3 * x3[d]
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _combine_one(e, x, a, add):
+def _combine_two(e, x0, x1, a0, a1, add):
     if add:
         for d in range(e.size):
-            e[d] += a * x[d]
+            e[d] += a0 * x0[d] + a1 * x1[d]
     else:
         for d in range(e.size):
-            e[d] = a * x[d]
+            e[d] = a0 * x0[d] + a1 * x1[d]
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _combine_two(e, x, y, a, b, add):
+def _combine_one(e, x0, a0, add):
     if add:
         for d in range(e.size):
-            e[d] += a * x[d] + b * y[d]
+            e[d] += a0 * x0[d]
     else:
         for d in range(e.size):
-            e[d] = a * x[d] + b * y[d]
+            e[d] = a0 * x0[d]
 
 
 @njit(nogil=True, cache=True)
 def combinations(c, x, e):
-    """``e = c x`` for few rows of c and x, in blocks of columns that stay in the first-level cache."""
-    rows, terms = c.shape
-    for start in range(0, e.shape[1], BLOCK):
-        stop = min(start + BLOCK, e.shape[1])
-        for k in range(0, rows - 1, 2):
-            r = 0
-            while r + 4 <= terms:
-                _combine_four(
-                    e[k, start:stop], e[k + 1, start:stop], x[r, start:stop], x[r + 1, start:stop],
-                    x[r + 2, start:stop], x[r + 3, start:stop], c, k, r, r > 0,
-                )  # fmt: skip
-                r += 4
-            for j in range(k, k + 2):
-                _combine_rest(e[j, start:stop], x[:, start:stop], c[j], r)
-        if rows % 2:
-            _combine_rest(e[rows - 1, start:stop], x[:, start:stop], c[rows - 1], 0)
-
-
-@njit(nogil=True, cache=True)
-def _combine_rest(e, x, c, r):
-    """The terms from ``r`` on, two at a time."""
-    while r + 2 <= c.size:
-        _combine_two(e, x[r], x[r + 1], c[r], c[r + 1], r > 0)
-        r += 2
-    if r < c.size:
-        _combine_one(e, x[r], c[r], r > 0)
+    """``e = c x`` for few rows of c and x."""
+    for k in range(c.shape[0]):
+        ek, a = e[k], c[k]
+        r = 0
+        while r + 4 <= a.size:
+            _combine_four(ek, x[r], x[r + 1], x[r + 2], x[r + 3], a[r], a[r + 1], a[r + 2], a[r + 3], r > 0)
+            r += 4
+        if r + 2 <= a.size:
+            _combine_two(ek, x[r], x[r + 1], a[r], a[r + 1], r > 0)
+            r += 2
+        if r < a.size:
+            _combine_one(ek, x[r], a[r], r > 0)
 
 
 # --- the right-hand side -------------------------------------------------------------------------------------------------
@@ -360,7 +341,7 @@ def _flow_fcn(y, dy, sizes, offsets, weights, dense, rows, target, gain, matrix,
 # --- sums over stages ----------------------------------------------------------------------------------------------------
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
+@njit(nogil=True, cache=True)
 def stage_sum(out, y, stages, coefficients, n_stages, h):
     """``out = y + h Σ_j coefficients_j stages_j``, zero coefficients skipped, block by block through the cache."""
     index = np.empty(n_stages, dtype=np.int64)
@@ -374,20 +355,43 @@ def stage_sum(out, y, stages, coefficients, n_stages, h):
     for start in range(0, y.size, BLOCK):
         stop = min(start + BLOCK, y.size)
         o = out[start:stop]
-        o[:] = y[start:stop]
+        base = y[start:stop]
         j = 0
         while j + 4 <= m:
-            k0, k1 = stages[index[j], start:stop], stages[index[j + 1], start:stop]
-            k2, k3 = stages[index[j + 2], start:stop], stages[index[j + 3], start:stop]
-            c0, c1, c2, c3 = factor[j], factor[j + 1], factor[j + 2], factor[j + 3]
-            for i in range(o.size):
-                o[i] += c0 * k0[i] + c1 * k1[i] + c2 * k2[i] + c3 * k3[i]
+            _add_four(
+                o, base, stages[index[j], start:stop], stages[index[j + 1], start:stop],
+                stages[index[j + 2], start:stop], stages[index[j + 3], start:stop],
+                factor[j], factor[j + 1], factor[j + 2], factor[j + 3],
+            )  # fmt: skip
+            base = o
             j += 4
-        while j < m:
-            k0, c0 = stages[index[j], start:stop], factor[j]
-            for i in range(o.size):
-                o[i] += c0 * k0[i]
-            j += 1
+        if j + 2 <= m:
+            _add_two(o, base, stages[index[j], start:stop], stages[index[j + 1], start:stop], factor[j], factor[j + 1])
+            base = o
+            j += 2
+        if j < m:
+            _add_one(o, base, stages[index[j], start:stop], factor[j])
+            base = o
+        if m == 0:
+            o[:] = base
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _add_four(o, y, k0, k1, k2, k3, c0, c1, c2, c3):
+    for i in range(o.size):
+        o[i] = y[i] + c0 * k0[i] + c1 * k1[i] + c2 * k2[i] + c3 * k3[i]
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _add_two(o, y, k0, k1, c0, c1):
+    for i in range(o.size):
+        o[i] = y[i] + c0 * k0[i] + c1 * k1[i]
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _add_one(o, y, k0, c0):
+    for i in range(o.size):
+        o[i] = y[i] + c0 * k0[i]
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
