@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from benchmarks.peers.measure import Start, measure
 from benchmarks.peers.problems import FlowProblem, cifar_problem, coherent_problem
 from benchmarks.peers.solvers import SOLVERS, reference
 
-DECADES = tuple(10.0**-n for n in range(1, 9))
+HALF_DECADES = tuple(10.0 ** (-n / 2) for n in range(4, 21))  # 1e-2 .. 1e-10
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,34 @@ class Config:
     flow_targets: tuple[float, ...] = (1e-3, 1e-5)
     multi_scale: tuple[int, int] = (32, 10)
     multi_scale_ratio: float = 16.0
-    stiff_solvers: tuple[str, ...] = ("ours auto", "ours dop853", "scipy textbook")
+    multi_scale_stretch: float = 8.0  # "multi-scale, long" goes on for so many times the time to 95%
+    stiff_solvers: tuple[str, ...] = ("ours auto", "ours rkc", "ours dop853", "scipy textbook")
     stiff_target: float = 1e-3
-    once: tuple[str, ...] = ("multi-scale|scipy textbook",)  # minutes: one timed call is enough
+    once: tuple[str, ...] = ("multi-scale, long|scipy textbook",)  # minutes: one timed call is enough
     cifar_root: str | None = None
-    ladder: tuple[float, ...] = DECADES
-    n_times: int = 40
+    ladder: tuple[float, ...] = HALF_DECADES
+    n_times: int = 20
     n_starts: int = 5
+    n_stiff_starts: int = 3
     reference_rtol: float = 1e-10
     products_repeats: int = 15
 
 
-TINY = Config(sizes=((6, 2),), multi_scale=(6, 2), multi_scale_ratio=4.0, n_times=5, n_starts=2, products_repeats=2)
+TINY = Config(
+    sizes=((6, 2),), multi_scale=(6, 2), multi_scale_ratio=4.0, multi_scale_stretch=2.0, n_times=5, n_starts=1,
+    n_stiff_starts=1, flow_targets=(1e-3,), ladder=(1e-5, 1e-8), products_repeats=2,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Job:
+    """A problem (a function: it is built when its turn comes), who solves it, to which errors, and how far."""
+
+    build: Callable[[], FlowProblem]
+    solvers: Sequence[str]
+    targets: Sequence[float]
+    n_starts: int
+    stretch: float = 1.0
 
 
 def run(config: Config, path: Path | None = None, *, fresh: bool = False, say: Callable[[str], None] = print) -> dict[str, Any]:
@@ -55,8 +72,8 @@ def run(config: Config, path: Path | None = None, *, fresh: bool = False, say: C
     record = machine.Record(path, described, fresh=fresh)
     if "products" in config.parts:
         _measure_products(record, config, say)
-    for problem, solvers, targets in _problems(config):
-        _measure_problem(record, config, problem, solvers, targets, say)
+    for job in _jobs(config):
+        _measure_job(record, config, job, say)
     record.data["ratios"] = ratios(record.data["cells"])
     record.write()
     return record.data
@@ -68,55 +85,50 @@ def _measure_products(record: machine.Record, config: Config, say: Callable[[str
     for side, k in config.sizes:
         key = f"{side}²×{k}|products"
         if key not in record:
-            record.keep(key, measure_products(coherent_problem(side, k, ratio=2.0, start_scale=1e-3, name=key), config.products_repeats))
+            record.keep(key, measure_products(_flow_problem((side, k)), config.products_repeats))
             say(f"{key}: right-hand side / two products = {record[key]['ratio']:.2f}")
 
 
-def _problems(config: Config) -> list[tuple[Callable[[], FlowProblem], Sequence[str], Sequence[float]]]:
-    """Each problem as a function (built only if something of it is missing), its solvers and its target errors."""
-    jobs: list[tuple[Callable[[], FlowProblem], Sequence[str], Sequence[float]]] = []
+def _jobs(config: Config) -> list[Job]:
+    jobs = []
     if "flows" in config.parts:
-        for side, k in config.sizes:
-            name = f"{side}²×{k}"
-            jobs.append((lambda a=(side, k, name): _flow_problem(*a), config.flow_solvers, config.flow_targets))
+        for size in config.sizes:
+            jobs.append(Job(partial(_flow_problem, size), config.flow_solvers, config.flow_targets, config.n_starts))
     if "stiff" in config.parts:
-        side, k = config.multi_scale
-        ratio = config.multi_scale_ratio
-        build = lambda: coherent_problem(side, k, ratio=ratio, start_scale=1e-4, name="multi-scale")  # noqa: E731
-        jobs.append((build, config.stiff_solvers, (config.stiff_target,)))
+        shared = (config.stiff_solvers, (config.stiff_target,), config.n_stiff_starts)
+        jobs.append(Job(partial(_multi_scale_problem, config, "multi-scale"), *shared))
+        long = partial(_multi_scale_problem, config, "multi-scale, long")
+        jobs.append(Job(long, *shared, stretch=config.multi_scale_stretch))
         if config.cifar_root:
-            root = Path(config.cifar_root)
-            jobs.append((lambda: cifar_problem(root), config.stiff_solvers, (config.stiff_target,)))
+            jobs.append(Job(partial(cifar_problem, Path(config.cifar_root)), *shared))
     return jobs
 
 
-def _flow_problem(side: int, k: int, name: str) -> FlowProblem:
-    return coherent_problem(side, k, ratio=2.0, start_scale=1e-3, name=name)
+def _flow_problem(size: tuple[int, int]) -> FlowProblem:
+    return coherent_problem(*size, ratio=2.0, start_scale=1e-3, name=f"{size[0]}²×{size[1]}")
 
 
-def _measure_problem(
-    record: machine.Record,
-    config: Config,
-    build: Callable[[], FlowProblem],
-    solvers: Sequence[str],
-    targets: Sequence[float],
-    say: Callable[[str], None],
-) -> None:
-    problem = build()
-    missing = [solver for solver in solvers if f"{problem.name}|{solver}" not in record]
+def _multi_scale_problem(config: Config, name: str) -> FlowProblem:
+    return coherent_problem(*config.multi_scale, ratio=config.multi_scale_ratio, start_scale=1e-4, name=name)
+
+
+def _measure_job(record: machine.Record, config: Config, job: Job, say: Callable[[str], None]) -> None:
+    problem = job.build()
     starts: list[Start] = []
-    for solver in missing:
+    for solver in job.solvers:
         key = f"{problem.name}|{solver}"
-        n_calls = 1 if key in config.once else config.n_starts + 1  # the first start serves the scan
+        if key in record:
+            continue
+        n_calls = 1 if key in config.once else job.n_starts + 1  # the first start serves the scan
         while len(starts) < n_calls:
-            starts.append(_start(problem, config, len(starts)))
-        record.keep(key, _measure_solver(solver, problem, starts[:n_calls], config.ladder, targets))
+            starts.append(_start(problem, config, len(starts), job.stretch))
+        record.keep(key, _measure_solver(solver, problem, starts[:n_calls], config.ladder, job.targets))
         say(f"{key}: {_brief(record[key])}")
 
 
-def _start(problem: FlowProblem, config: Config, seed: int) -> Start:
+def _start(problem: FlowProblem, config: Config, seed: int, stretch: float) -> Start:
     weights = problem.start(np.random.default_rng([2023, seed]))
-    times, b = reference(problem, weights, n_times=config.n_times, rtol=config.reference_rtol)
+    times, b = reference(problem, weights, n_times=config.n_times, rtol=config.reference_rtol, stretch=stretch)
     return Start(weights, times, b)
 
 
