@@ -1,0 +1,97 @@
+"""The flows that the integrators are tested on: small, and different in every respect that the kernels know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineardyn.moments import SecondMoments
+from lineardyn.networks import LinearCNN, LinearFCN
+from tests import oracles
+from tests import strategies as own
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A data set, a network, a start, and times up to where most modes are learned."""
+
+    kind: str
+    data: own.DataSet
+    form: str
+    widths: tuple[int, ...]
+    decay: float = 0.0
+    times: tuple[float, ...] = (0.0, 0.3, 1.0, 2.0)
+    scale: float = 0.3
+    network: LinearCNN | LinearFCN = field(init=False)
+    moments: SecondMoments = field(init=False)
+
+    def __post_init__(self) -> None:
+        cls = LinearCNN if self.kind == "cnn" else LinearFCN
+        network = cls(self.data.image_shape, widths=self.widths, n_outputs=self.data.n_outputs)
+        object.__setattr__(self, "network", network)
+        moments = SecondMoments.from_data(self.data.images, self.data.targets, form=self.form)
+        object.__setattr__(self, "moments", moments)
+
+    @property
+    def weights(self) -> list[Array]:
+        return own.random_weights(
+            self.kind, self.data.image_shape, self.widths, self.data.n_outputs, self.data.seed, self.scale
+        )
+
+
+PROBLEMS = {
+    "cnn-modes": Problem("cnn", own.make_data("coherent", (1, 4, 3), 3, 1), "modes", (1,)),
+    "cnn-dense-channels": Problem("cnn", own.make_data("incoherent", (2, 3, 3), 2, 2), "dense", (3,)),
+    "cnn-samples-deep": Problem("cnn", own.make_data("incoherent", (1, 2, 4), 2, 3), "samples", (2, 2), scale=0.2),
+    "cnn-decay": Problem("cnn", own.make_data("incoherent", (2, 2, 3), 3, 4), "dense", (1,), decay=0.2),
+    "cnn-one-layer": Problem("cnn", own.make_data("incoherent", (2, 2, 3), 2, 5), "samples", ()),
+    "cnn-one-pixel": Problem("cnn", own.make_data("incoherent", (2, 1, 1), 1, 9), "dense", (1,)),
+    "fcn-dense": Problem("fcn", own.make_data("incoherent", (2, 2, 3), 2, 6), "dense", (4,)),
+    "fcn-samples-deep-decay": Problem(
+        "fcn", own.make_data("incoherent", (1, 3, 2), 3, 7), "samples", (3, 2), decay=0.1
+    ),
+    "fcn-modes": Problem("fcn", own.make_data("tied", (1, 3, 4), 3, 8), "modes", (5,)),
+}
+
+# Small starts, watched while they grow: no error is damped away, so that orders are seen as they are.
+TIED = own.make_data("tied", (1, 3, 4), 3, 8)
+GROWTH = {
+    "cnn-growth": Problem("cnn", TIED, "modes", (1,), scale=0.02),
+    "fcn-growth": Problem("fcn", TIED, "modes", (5,), scale=0.05),
+}
+
+
+@lru_cache
+def reference(name: str) -> list[list[Array]]:
+    """The states at the problem's times, by scipy in pixel space."""
+    p = PROBLEMS[name]
+    return oracles.flow(p.weights, p.data.images, p.data.targets, np.array(p.times), weight_decay=p.decay)
+
+
+def cosine_images(shape: tuple[int, int], frequencies: list[tuple[int, int]], amplitudes: list[float]) -> Array:
+    """Class images ``a cos(2π(u i/H + v j/W))``, ``(K, 1, H, W)``."""
+    h, w = shape
+    i, j = np.arange(h)[:, None], np.arange(w)
+    return np.array(
+        [[a * np.cos(2 * np.pi * (u * i / h + v * j / w))] for (u, v), a in zip(frequencies, amplitudes, strict=True)]
+    )
+
+
+def hessian(problem: Problem, weights: list[Array] | None = None) -> Array:
+    """Central differences of the gradient in pixel space, h = 1e-5: symmetric to 1e-8."""
+    start = problem.weights if weights is None else weights
+    sizes = np.cumsum([w.size for w in start])[:-1]
+    flat = np.concatenate([w.ravel() for w in start])
+
+    def slope(x: Array) -> Array:
+        parts = [a.reshape(w.shape) for a, w in zip(np.split(x, sizes), start, strict=True)]
+        gradient = oracles.gradient(parts, problem.data.images, problem.data.targets, problem.decay)
+        return np.concatenate([g.ravel() for g in gradient])
+
+    matrix = np.array([(slope(flat + 1e-5 * e) - slope(flat - 1e-5 * e)) / 2e-5 for e in np.eye(flat.size)])
+    return (matrix + matrix.T) / 2
