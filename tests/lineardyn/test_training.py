@@ -172,7 +172,7 @@ def test_largest_learning_rate_is_two_over_the_largest_curvature(name):
 
 
 def test_largest_learning_rate_of_a_learned_cosine():
-    """Notes, section 2.3: stable iff ``η√P s/√m < 1`` for the largest of these; descent stays just below, and not above."""
+    """Notes, section 2.3: stable iff ``η√P s/√m < 1`` for the largest; descent stays below it, not above."""
     images = cosine_images((4, 6), [(1, 2), (2, 3)], [1.0, 0.3])
     moments = SecondMoments.from_data(images, np.eye(2))
     network = LinearCNN((1, 4, 6), widths=(1,), n_outputs=2)
