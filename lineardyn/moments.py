@@ -12,13 +12,14 @@ They are held in the packed coordinates of :class:`lineardyn.fourier.HalfSpectru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lineardyn.accumulation import DENSE_BYTES, Batches, Sums, chunks, read_batches, sum_batches
 from lineardyn.errors import ArgumentError
 from lineardyn.fourier import HalfSpectrum, half_spectrum, ifft2
 from lineardyn.modes import Modes, singular_modes
@@ -27,13 +28,9 @@ from lineardyn.validation import check_choice, check_images, check_targets
 __all__ = ["Modes", "SecondMoments", "Statistics"]
 
 Floats = NDArray[np.float64]
-Batches = Iterable[Any] | Callable[[], Iterable[Any]]
 FORMS = ("auto", "modes", "dense", "samples")
 COHERENT = 1e-12
 """Largest defect of ``Σ^xx = V D Vᵀ``, relative to the trace, at which ``form="auto"`` takes the modes form."""
-DENSE_BYTES = 2**31
-"""Largest dense matrix that ``form="auto"`` builds."""
-CHUNK_BYTES = 2**26
 
 
 class Statistics(NamedTuple):
@@ -95,7 +92,7 @@ class SecondMoments:
         mean = _mean_of_varied(x) if center else None
 
         def batches() -> Iterator[tuple[Floats, Floats]]:
-            for part in _chunks(len(x), x[0].size):
+            for part in chunks(len(x), x[0].size):
                 yield (x[part] if mean is None else x[part] - mean), y[part]
 
         return SecondMoments.from_batches(batches, form=form)
@@ -116,12 +113,12 @@ class SecondMoments:
                 "pass a list, a DataLoader, or a function that returns an iterator"
             )
         if not once and form in ("auto", "modes"):
-            first = _sum(_read(batches), "correlation")
-            moments, coherent = _modes_form(first, _read(batches))
+            first = sum_batches(read_batches(batches), "correlation")
+            moments, coherent = _modes_form(first, read_batches(batches))
             if form == "modes" or coherent:
                 return moments
             form = _exact_form(first.n, first.size)
-        return _sum(_read(batches), "any" if form == "auto" else form).moments()
+        return _finish(sum_batches(read_batches(batches), "any" if form == "auto" else form))
 
     @property
     def n_outputs(self) -> int:
@@ -141,7 +138,7 @@ class SecondMoments:
     def modes(self) -> Modes:
         """Singular value decomposition of Σ^yx, with ``d_α = v_αᵀ Σ^xx v_α``."""
         u, s, v = singular_modes(self.sigma_yx)
-        rows = self._pack(v)
+        rows = self.pack(v)
         weighted = rows * self.weights
         return Modes(u, s, v, np.einsum("rd,rd->r", self.apply(weighted), weighted))
 
@@ -190,7 +187,8 @@ class SecondMoments:
         pixels = self._unpack(stats.rows)
         return (pixels.T * stats.gain) @ pixels
 
-    def _pack(self, images: Floats) -> Floats:
+    def pack(self, images: Floats) -> Floats:
+        """Real images ``(n, C, H, W)`` to packed rows ``(n, D)``."""
         return self.half.pack_images(images).reshape(len(images), -1)
 
     def _unpack(self, rows: Floats) -> Floats:
@@ -259,7 +257,7 @@ def _remake_modes(mixed: SecondMoments, *parts: SecondMoments) -> SecondMoments:
 def _is_coherent(moments: SecondMoments, modes: Modes) -> bool:
     """``Σ^xx V = V D`` and ``tr Σ^xx = tr D`` to 1e-12 of the trace, null modes left out."""
     kept = ~modes.null
-    v = moments._pack(modes.v[kept])
+    v = moments.pack(modes.v[kept])
     image = moments.apply(v * moments.weights)
     return _defect(image, v, modes.d[kept], moments.weights, moments.image_power) <= COHERENT * moments.image_power
 
@@ -273,7 +271,7 @@ def _from_modes(modes: Modes, like: SecondMoments) -> SecondMoments:
     kept = ~modes.null
     stats = Statistics(
         dense=False,
-        rows=like._pack(modes.v[kept]),
+        rows=like.pack(modes.v[kept]),
         target=np.ascontiguousarray(modes.u[:, kept] * modes.s[kept]),
         gain=modes.d[kept].copy(),
         matrix=np.empty((0, 0)),
@@ -281,106 +279,31 @@ def _from_modes(modes: Modes, like: SecondMoments) -> SecondMoments:
     return replace(like, form="modes", statistics=stats)
 
 
-def _chunks(n: int, size: int) -> Iterator[slice]:
-    step = max(1, CHUNK_BYTES // (8 * size))
-    for start in range(0, n, step):
-        yield slice(start, min(n, start + step))
-
-
-def _read(batches: Batches) -> Iterator[tuple[Any, Any]]:
-    source = batches() if callable(batches) else batches
-    if not isinstance(source, Iterable):
-        raise ArgumentError(f"batches is {batches!r}, expected an iterable of (images, targets)")
-    for i, batch in enumerate(source):
-        try:
-            images, targets = batch
-        except (TypeError, ValueError):
-            raise ArgumentError(f"batches[{i}] is no pair, expected (images, targets)") from None
-        yield images, targets
-
-
-class _Sum:
-    """Running sums over batches; K grows with the labels when targets are integers."""
-
-    def __init__(self, keep: str) -> None:
-        self.keep = keep
-        self.n = 0
-        self.target_power = self.image_power = 0.0
-        self.shape: tuple[int, int, int] | None = None
-        self.yx = np.zeros((0, 0))
-        self.xx = np.zeros((0, 0))
-        self.rows: list[Floats] = []
-        self.targets: list[Floats] = []
-
-    @property
-    def size(self) -> int:
-        assert self.shape is not None
-        return int(np.prod(self.shape))
-
-    def add(self, images: Any, targets: Any, index: int) -> None:
-        x = check_images(images, f"batches[{index}] images")
-        if self.shape is None:
-            self._open(x)
-        elif x.shape[1:] != self.shape:
-            raise ArgumentError(f"batches[{index}] has images of shape {x.shape[1:]}, expected {self.shape} as before")
-        y = self._targets(targets, len(x), index)
-        flat = x.reshape(len(x), -1)
-        self.n += len(x)
-        self.target_power += float(np.einsum("nk,nk->", y, y))
-        self.image_power += float(np.einsum("nd,nd->", flat, flat))
-        self.yx += y.T @ flat
-        if self.keep == "dense":
-            self.xx += flat.T @ flat
-        elif self.keep == "samples":
-            packed = half_spectrum(x.shape[2:]).pack_images(x)
-            self.rows.append(packed.reshape(len(x), -1))
-            self.targets.append(y)
-
-    def _open(self, x: Floats) -> None:
-        self.shape = (x.shape[1], x.shape[2], x.shape[3])
-        if self.keep == "any":
-            self.keep = "dense" if 8 * self.size**2 <= DENSE_BYTES else "samples"
-        self.yx = np.zeros((0, self.size))
-        if self.keep == "dense":
-            self.xx = np.zeros((self.size, self.size))
-
-    def _targets(self, targets: Any, n: int, index: int) -> Floats:
-        name = f"batches[{index}] targets"
-        values = np.asarray(targets.detach().cpu() if hasattr(targets, "detach") else targets)
-        known = len(self.yx)
-        if values.ndim == 1 and values.dtype.kind in "biu" and values.size:
-            outputs = max(known, int(values.max()) + 1)
-        else:
-            outputs = known or (values.shape[1] if values.ndim == 2 else 1)
-        y = check_targets(values, n, name, outputs)
-        if outputs > known:
-            self.yx = np.concatenate([self.yx, np.zeros((outputs - known, self.yx.shape[1]))])
-        return y
-
-    def moments(self) -> SecondMoments:
-        if self.shape is None:
-            raise ArgumentError("batches is empty, expected at least one batch of (images, targets)")
-        if self.image_power == 0.0:
-            raise ArgumentError(
-                "images are all zero, expected images that differ: constant images vanish when their mean is subtracted"
-            )
-        k, n = len(self.yx), self.n
-        sigma_yx = (self.yx / n).reshape(k, *self.shape)
-        half = half_spectrum(self.shape[1:])
-        stats = Statistics(False, np.empty((0, 0)), np.empty((k, 0)), np.empty(0), np.empty((0, 0)))
-        if self.keep == "dense":
-            target = half.pack_images(sigma_yx).reshape(k, -1)
-            stats = stats._replace(dense=True, target=target, matrix=_pack_gram(self.xx / n, self.shape))
-        elif self.keep == "samples":
-            y = np.zeros((n, k))
-            start = 0
-            for part in self.targets:
-                y[start : start + len(part), : part.shape[1]] = part
-                start += len(part)
-            stats = stats._replace(
-                rows=np.concatenate(self.rows), target=np.ascontiguousarray(y.T / n), gain=np.full(n, 1 / n)
-            )
-        return SecondMoments(self.keep, self.shape, n, self.target_power / n, self.image_power / n, sigma_yx, stats)
+def _finish(sums: Sums) -> SecondMoments:
+    """Averages of the sums, in packed coordinates."""
+    if sums.shape is None:
+        raise ArgumentError("batches is empty, expected at least one batch of (images, targets)")
+    if sums.image_power == 0.0:
+        raise ArgumentError(
+            "images are all zero, expected images that differ: constant images vanish when their mean is subtracted"
+        )
+    k, n = len(sums.yx), sums.n
+    sigma_yx = (sums.yx / n).reshape(k, *sums.shape)
+    half = half_spectrum(sums.shape[1:])
+    stats = Statistics(False, np.empty((0, 0)), np.empty((k, 0)), np.empty(0), np.empty((0, 0)))
+    if sums.keep == "dense":
+        target = half.pack_images(sigma_yx).reshape(k, -1)
+        stats = stats._replace(dense=True, target=target, matrix=_pack_gram(sums.xx / n, sums.shape))
+    elif sums.keep == "samples":
+        y = np.zeros((n, k))
+        start = 0
+        for part in sums.targets:
+            y[start : start + len(part), : part.shape[1]] = part
+            start += len(part)
+        stats = stats._replace(
+            rows=np.concatenate(sums.rows), target=np.ascontiguousarray(y.T / n), gain=np.full(n, 1 / n)
+        )
+    return SecondMoments(sums.keep, sums.shape, n, sums.target_power / n, sums.image_power / n, sigma_yx, stats)
 
 
 def _pack_gram(sigma_xx: Floats, shape: tuple[int, int, int]) -> Floats:
@@ -391,21 +314,14 @@ def _pack_gram(sigma_xx: Floats, shape: tuple[int, int, int]) -> Floats:
     return np.ascontiguousarray(0.5 * (both + both.T))
 
 
-def _sum(batches: Iterator[tuple[Any, Any]], keep: str) -> _Sum:
-    total = _Sum(keep)
-    for index, (images, targets) in enumerate(batches):
-        total.add(images, targets, index)
-    return total
-
-
 def _exact_form(n: int, size: int) -> str:
     """Dense costs K·D² a right-hand side, samples 2·K·N·D."""
     return "dense" if size <= 2 * n and 8 * size**2 <= DENSE_BYTES else "samples"
 
 
-def _modes_form(first: _Sum, batches: Iterator[tuple[Any, Any]]) -> tuple[SecondMoments, bool]:
+def _modes_form(first: Sums, batches: Iterator[tuple[Any, Any]]) -> tuple[SecondMoments, bool]:
     """Second pass: Σ^xx V, from which d and the test for coherent classes follow."""
-    bare = first.moments()
+    bare = _finish(first)
     u, s, v = singular_modes(bare.sigma_yx)
     flat_v = v.reshape(len(s), -1)
     image = np.zeros_like(flat_v)

@@ -138,7 +138,7 @@ class Trajectory:
         modes = self.moments.modes()
         kept = ~modes.null
         weights = self.moments.weights
-        rows = self.moments._pack(modes.v[kept]) * weights
+        rows = self.moments.pack(modes.v[kept]) * weights
         right = self.moments.apply(rows) * weights  # Σ^xx v_α in packed coordinates, (R', D)
         values = np.zeros((len(self), len(modes.s), len(modes.s)))
         values[:, kept[:, None] & kept] = self._map(
@@ -217,7 +217,7 @@ class Trajectory:
             If the file is missing or is no saved trajectory.
         """
         try:
-            with np.load(Path(path), allow_pickle=False) as file:
+            with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 header = json.loads(str(file["header"]))
                 arrays = {name: file[name] for name in file.files if name != "header"}
             if header["format"] != FILE_FORMAT:
@@ -225,7 +225,7 @@ class Trajectory:
             return _from_file(header, arrays)
         except FileNotFoundError:
             raise DataFileError(f"path {str(path)!r} does not exist, expected a file written by Trajectory.save") from None
-        except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise DataFileError(
                 f"path {str(path)!r} holds no saved trajectory ({error}), expected a file written by Trajectory.save"
             ) from None

@@ -428,6 +428,15 @@ def finite(y):
 
 
 @njit(nogil=True, cache=True)
+def bounded(y):
+    """True if every entry is below 1e25: far beyond any use, and its powers in a loss are still finite."""
+    for i in range(y.size):
+        if not abs(y[i]) < 1e25:
+            return False
+    return True
+
+
+@njit(nogil=True, cache=True)
 def first_step(y, f, order, rtol, atol, span):
     """A first step at which the change of y is about 1% of its scale [Hairer, Nørsett, Wanner, II.4]."""
     d0 = np.sqrt(_scaled_square(y, y, y, rtol, atol) / y.size)
@@ -795,7 +804,7 @@ def descend_full(
         for i in range(y.size):
             y[i] += rate * dy[i]
         if (step + 1) % every == 0 or step + 1 == n_steps:
-            if not finite(y):
+            if not bounded(y):
                 return -recorded
             out[recorded] = y
             recorded += 1
@@ -822,7 +831,7 @@ def descend_batches(
         for i in range(y.size):
             y[i] += rate * dy[i]
         if (step + 1) % every == 0 or step + 1 == n_steps:
-            if not finite(y):
+            if not bounded(y):
                 return -recorded
             out[recorded] = y
             recorded += 1
@@ -968,7 +977,7 @@ def descend_samples(
         else:
             _sample_step_fcn(y, images[n], answers[n], rate, sizes, offsets, weights, shrink, hidden, pulled, weighted)
         if (step + 1) % every == 0 or step + 1 == n_steps:
-            if not finite(y):
+            if not bounded(y):
                 return -recorded
             out[recorded] = y
             recorded += 1
