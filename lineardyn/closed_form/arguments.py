@@ -10,23 +10,37 @@ from numpy.typing import ArrayLike, NDArray
 from lineardyn.errors import ArgumentError
 from lineardyn.validation import check_array
 
-__all__ = ["check_broadcast", "check_integers", "check_nonnegative", "check_positive", "check_time"]
+__all__ = [
+    "check_broadcast",
+    "check_integers",
+    "check_magnitudes",
+    "check_nonnegative",
+    "check_positive",
+    "check_time",
+]
 
 Floats = NDArray[np.float64]
 
 
 def check_time(name: str, value: ArrayLike) -> Floats:
     """Times >= 0 of any shape and order; ``inf`` is the end of learning."""
-    infinite = np.zeros(np.shape(value), dtype=bool)
     try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+        array = np.asarray(value)
+        array = array.astype(np.float64) if array.dtype.kind in "biuf" else check_array(name, array)
+    except ValueError:
         array = check_array(name, value)  # says what is wrong with it
     infinite = np.isposinf(array)
     times = check_array(name, np.where(infinite, 0.0, array)).reshape(array.shape)
     if (times < 0).any():
         raise ArgumentError(f"{name} holds {times.min():g}, expected times >= 0 (inf allowed): the start is at t = 0")
     return np.where(infinite, np.inf, times)
+
+
+def check_magnitudes(name: str, value: ArrayLike) -> Floats:
+    """The magnitudes of finite real or complex numbers of any shape."""
+    if np.iscomplexobj(value):
+        value = np.abs(value)
+    return np.abs(check_array(name, value)).reshape(np.shape(value))
 
 
 def check_nonnegative(name: str, value: ArrayLike, *, why: str = "") -> Floats:

@@ -31,7 +31,8 @@ _TO_SERIES = ((np.arange(_ORDER) + 0.5)[:, None] * legendre.legvander(_NODES, _O
 _ANTIDERIVATIVE = np.stack([legendre.legint(row, lbnd=-1) for row in np.eye(_ORDER)], axis=1)
 _SERIES_TOLERANCE = 1e-14  # round-off of the last coefficients is about 1e-15 of the largest value
 _LINEAR = 1e-17  # 2 c x below this: s - b is linear in x in float64
-_MAX_ROUNDS = 200  # of bisection; a width of z·2^-52 is reached long before
+_MAX_ROUNDS = 60  # of bisection: a panel is then no wider than the round-off of z
+_MAX_PANELS = 4096  # in one round: far more than any mode needs, and an end in any case
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,8 @@ def build_clock(c: Floats, log_p: Floats, log_n: Floats, s: float) -> ScalarCloc
 
     start = -np.log(abs(end))
     last = max(start, float(-np.log(_LINEAR / (2.0 * c.max()))))
-    return _tabulate(seconds, end, start, last, rate)
+    noise = float(np.abs(far).max(initial=0.0) + abs(end) * far_c.max(initial=0.0))
+    return _tabulate(seconds, end, start, last, rate, noise)
 
 
 def _expm1_times(y: Floats, log_weight: Floats) -> Floats:
@@ -163,23 +165,30 @@ def _endless_clock(c: Floats, log_n: Floats, s: float) -> ScalarClock:
         pace: Floats = 1.0 / (s + np.exp(log_n - 2.0 * c * theta[..., None]).sum(axis=-1))
         return pace
 
-    return _tabulate(seconds, np.inf, 0.0, last, s)
+    return _tabulate(seconds, np.inf, 0.0, last, s, float(np.abs(log_n).max(initial=0.0)))
 
 
-def _tabulate(seconds: Callable[[Floats], Floats], end: float, start: float, last: float, rate: float) -> ScalarClock:
-    """Panels of dt/dz between ``start`` and ``last``, bisected until each is resolved."""
+def _tabulate(
+    seconds: Callable[[Floats], Floats], end: float, start: float, last: float, rate: float, exponent: float
+) -> ScalarClock:
+    """Panels of dt/dz between ``start`` and ``last``, bisected until each is resolved.
+
+    ``exponent``: the largest number whose exponential enters ``seconds``; it carries as many units of round-off, below
+    which no series ends, and bisecting would never either.
+    """
+    tolerance = max(_SERIES_TOLERANCE, 4.0 * float(np.finfo(np.float64).eps) * exponent)
     count = int(np.clip(np.ceil((last - start) / 2.0), 1, 64)) if last > start else 0
     ends = np.linspace(start, last, count + 1)
     left, right = ends[:-1], ends[1:]
     lefts, panels = [np.zeros(0)], [np.zeros((0, _ORDER + 1))]
-    for _ in range(_MAX_ROUNDS):
+    for rounds_left in range(_MAX_ROUNDS - 1, -1, -1):
         if not len(left):
             break
         middle, half = 0.5 * (left + right), 0.5 * (right - left)
         values = seconds(middle[:, None] + half[:, None] * _NODES)
         series = values @ _TO_SERIES.T
         tail = np.abs(series[:, -3:]).max(axis=1)
-        good = (tail <= _SERIES_TOLERANCE * values.max(axis=1)) | (half <= 1e-14 * np.abs(middle))
+        good = (tail <= tolerance * values.max(axis=1)) | (len(left) > _MAX_PANELS) | (rounds_left == 0)
         lefts.append(left[good])
         panels.append((series @ _ANTIDERIVATIVE.T * half[:, None])[good])
         bad = ~good

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lineardyn.closed_form.arguments import check_integers, check_nonnegative
+from lineardyn.closed_form.arguments import check_integers, check_magnitudes
 from lineardyn.errors import ArgumentError
 from lineardyn.validation import check_count, check_number
 
@@ -126,8 +126,8 @@ def clock_recursion(
     goal = check_number("s", s, minimum=0.0, strict=True)
     power = check_number("d", d, minimum=0.0, strict=True)
     rate = check_number("learning_rate", learning_rate, minimum=0.0, strict=True) * check_count("n_classes", n_classes)
-    kappa = check_nonnegative("kappa0", np.abs(kappa0))
-    weight = check_nonnegative("q", np.abs(q))
+    kappa = check_magnitudes("kappa0", kappa0)
+    weight = check_magnitudes("q", q)
     if weight.ndim != 1 or weight.shape != kappa.shape:
         raise ArgumentError(
             f"q has shape {weight.shape} and kappa0 {kappa.shape}, expected two lists of equal length: "

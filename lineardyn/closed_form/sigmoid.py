@@ -74,7 +74,8 @@ def sigmoid(t: ArrayLike, *, s: ArrayLike, b0: ArrayLike, n_pixels: ArrayLike, m
     # is divided first, so that E = 1 returns b0, E = 0 returns s, and nothing overflows.
     start, end = s_ * decay, b0_ * rest
     total = np.where(start + end == 0.0, 1.0, start + end)
-    result = np.where(end > start, s_ * (b0_ / total), b0_ * (s_ / total))
+    late = end > start
+    result = np.where(late, s_, b0_) * (np.where(late, b0_, s_) / total)
     return float(result) if result.ndim == 0 else result
 
 
