@@ -3,11 +3,11 @@
 - ``split``: the state is one flat vector, Re and Im in halves; one real matrix product each way (constants K×2F);
 - ``four``: Re and Im of κ and A are four arrays, so that no slice is copied; two products each way.
 
-Tried and slower (16²×4 / 32²×10 / 64²×10, time of a flow against the better of these two): κ (2, F) and A (K, 2, F) with
-contractions over two axes 1.18 / 1.08 / 1.16; frequencies along the rows 1.66 / 1.35 / 1.38. Tried without effect: XLA's
-512-bit vectors; B instead of the state at the output times (``SaveAt(fn=...)``); donating the start. Found to help and in
-use: sums over classes written out (XLA's column reductions cost twice as much), the plain loop of ``ForwardMode``, and a PI
-controller (0.4, 0.3): with diffrax's default one step in four is rejected here, where stability limits the step (1.2×).
+Tried and slower (16²×4 / 32²×10 / 64²×10, time of a flow against the better of these two): κ (2, F) and A (K, 2, F)
+with contractions over two axes 1.18 / 1.08 / 1.16; frequencies along the rows 1.66 / 1.35 / 1.38. Tried without effect:
+XLA's 512-bit vectors; B instead of the state at the output times (``SaveAt(fn=...)``). Found to help and in use: sums
+over classes written out (XLA's column reductions cost twice as much), the plain loop of ``ForwardMode``, and a PI
+controller (0.4, 0.3): with diffrax's default one step in four is rejected where stability limits the step (1.2×).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.problems import FlowProblem, Floats
+from benchmarks.peers.problems import Floats, FlowProblem
 from benchmarks.peers.right_hand_sides import Packed
 
 VARIANTS = ("split", "four")

@@ -66,8 +66,10 @@ class Job:
     stretch: float = 1.0
 
 
-def run(config: Config, path: Path | None = None, *, fresh: bool = False, say: Callable[[str], None] = print) -> dict[str, Any]:
-    """Measure what is missing from ``path`` and return the whole record; solvers that are not installed are failures."""
+def run(
+    config: Config, path: Path | None = None, *, fresh: bool = False, say: Callable[[str], None] = print
+) -> dict[str, Any]:
+    """Measure what is missing from ``path`` and return the whole record; a solver not installed is a failure."""
     described = {name: value for name, value in asdict(config).items() if name not in ("parts", "cifar_root")}
     record = machine.Record(path, described, fresh=fresh)
     if "products" in config.parts:

@@ -1,4 +1,4 @@
-"""Equal error, not equal tolerance: scan the tolerances, then time the fastest setting that reaches the error asked for."""
+"""Equal error, not equal tolerance: scan the tolerances, then time the fastest that reaches the error asked for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.problems import FlowProblem, Floats
+from benchmarks.peers.problems import Floats, FlowProblem
 from benchmarks.peers.solvers import Solver
 
 
@@ -77,7 +77,7 @@ def _timed(
     good = sorted((c for c in scan if c.get("error", float("inf")) <= target), key=lambda c: c["seconds"])
     if len(starts) == 1 and good:
         return {**_summary([good[0]]), "calls": 1}
-    missed = []
+    missed: list[dict[str, Any]] = []
     for setting in good:
         calls = [_try(solver, problem, start, setting["rtol"]) for start in starts[1:]]
         if all(call.get("error", float("inf")) <= target for call in calls):

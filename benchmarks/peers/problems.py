@@ -1,8 +1,8 @@
 """The flows that every peer solves: statistics, starts, and the one measure of error.
 
 All of it is written here from the theory notes, apart from lineardyn, so that the library is judged by other code.
-The network is P's: one circular full-size kernel, then one dense layer. In the basis U of the modes and in Fourier space
-its state is ``κ (P,)`` and ``A (K, P)``, both complex (Pinson et al. eq 14-16).
+The network is P's: one circular full-size kernel, then one dense layer. In the basis U of the modes and in Fourier
+space its state is ``κ (P,)`` and ``A (K, P)``, both complex (Pinson et al. eq 14-16).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from benchmarks.peers.problems import FlowProblem, Floats
+from benchmarks.peers.problems import Floats, FlowProblem
 
 DGEMM_SIDE = 768
 SECONDS_A_SAMPLE = 0.01
@@ -31,14 +31,15 @@ def _dgemm(a: Floats, b: Floats, c: Floats, n: int) -> None:
 def measure_products(problem: FlowProblem, repeats: int) -> dict[str, Any]:
     """Seconds of each, the ratio right-hand side / products, GFLOP/s, and the share of dgemm's rate.
 
-    The three are timed in turn, ``repeats`` times, so that a change of clock speed or load meets all of them. Flops count
-    the two products alone (``8 K² F``). ``to_b`` is handed over as this library does it, ``rows.T`` of a C-ordered array,
-    and as a C-ordered (2F, K) array; the faster one counts as bare.
+    All are timed in turn, ``repeats`` times, so that a change of clock speed or load meets all of them. Flops count the
+    two products alone (``8 K² F``). The tall factor is handed over as the transpose of a C-ordered array and as a
+    C-ordered (2F, K) array; the faster one counts as bare.
     """
     k = problem.n_outputs
     half = (problem.n_pixels + int(np.count_nonzero(_self_conjugate(problem.shape)))) // 2
     rng = np.random.default_rng(0)
-    z, q, b, pull = rng.standard_normal((k, 2 * half)), rng.standard_normal((k, 2 * half)), np.empty((k, k)), np.empty((k, 2 * half))
+    z, q = rng.standard_normal((2, k, 2 * half))
+    b, pull = np.empty((k, k)), np.empty((k, 2 * half))
     tall = np.ascontiguousarray(q.T)
     square = rng.standard_normal((DGEMM_SIDE, DGEMM_SIDE))
     product = np.empty_like(square)

@@ -1,4 +1,4 @@
-"""Table and figure from the committed JSON: ``python -m benchmarks.peers.render`` writes docs/benchmarks.md and its SVG."""
+"""Table and figure from the committed JSON: ``python -m benchmarks.peers.render`` writes docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def page(flows: Data | None, training: Data | None) -> str:
         "# Benchmarks against other libraries",
         "Made by `python -m benchmarks.peers.render` from `benchmarks/peers/results/*.json`; measured by "
         "`python -m benchmarks.peers.flows` and `python -m benchmarks.peers.training`. Wall times are medians over "
-        "different starts, compilation apart; each solver runs at the fastest tolerance at which every timed call keeps "
-        "the error asked for, `max_t ‖B(t) - B_ref(t)‖_F / s_1`. A ratio above 1 means that this library is faster.",
+        "different starts, compilation apart; each solver runs at the fastest tolerance at which every timed call "
+        "keeps the error asked for, `max_t ‖B(t) - B_ref(t)‖_F / s_1`. A ratio above 1 means that we are faster.",
     ]
     if flows:
         parts += [f"![Ratios to peers]({FIGURE})", _products(flows["cells"]), _flows(flows), _sessions(flows)]
@@ -42,11 +42,10 @@ def _products(cells: Data) -> str:
         if key.endswith("|products"):
             seconds = cell["seconds"]
             bare = min(seconds["products_transposed"], seconds["products_tall"])
-            rows.append(
-                [key.split("|")[0], f"{seconds['rhs'] * 1e6:.1f}", f"{bare * 1e6:.1f}", f"{cell['ratio']:.2f}"]
-                + [f"{cell['gflops_rhs']:.1f}", f"{cell['gflops_dgemm']:.1f}", f"{100 * cell['share_of_dgemm']:.0f}%"]
-            )
-    header = ["pixels×classes", "right-hand side, µs", "its two products, µs", "ratio", "GFLOP/s", "dgemm GFLOP/s", "share"]
+            times = [f"{seconds['rhs'] * 1e6:.1f}", f"{bare * 1e6:.1f}", f"{cell['ratio']:.2f}"]
+            rates = [f"{cell['gflops_rhs']:.1f}", f"{cell['gflops_dgemm']:.1f}", f"{100 * cell['share_of_dgemm']:.0f}%"]
+            rows.append([key.split("|")[0], *times, *rates])
+    header = ["pixels×classes", "right-hand side, µs", "two products, µs", "ratio", "GFLOP/s", "dgemm GFLOP/s", "share"]
     return "## One right-hand side, one thread\n\n" + _table(header, rows) if rows else ""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.peers.problems import Complexes, FlowProblem, Floats
+from benchmarks.peers.problems import Complexes, Floats, FlowProblem
 
 
 class Textbook:

@@ -1,4 +1,4 @@
-"""One interface to every solver under test: prepare once for a problem and its output times, then solve from a start."""
+"""One interface to every solver under test: prepare once for a problem, then solve from a start."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import scipy.integrate
 
-from benchmarks.peers.problems import FlowProblem, Floats
+from benchmarks.peers.problems import Floats, FlowProblem
 from benchmarks.peers.right_hand_sides import Packed, Textbook
 
 
@@ -91,9 +91,7 @@ class Ours:
         from lineardyn import gradient_flow
 
         begin = time.perf_counter()
-        trajectory = gradient_flow(
-            self.network, self.moments, weights, times, method=self.method, rtol=rtol, atol=atol
-        )
+        trajectory = gradient_flow(self.network, self.moments, weights, times, method=self.method, rtol=rtol, atol=atol)
         seconds = time.perf_counter() - begin
         states = [self.problem.spectra(trajectory.weights(i)) for i in range(len(times))]
         b = np.array([self.problem.effective(*state) for state in states])

@@ -1,4 +1,4 @@
-"""Gradient descent against PyTorch, one sample a step and full batch: ``python -m benchmarks.peers.training [--fresh]``.
+"""Gradient descent against PyTorch, one sample a step and full batch: ``python -m benchmarks.peers.training``.
 
 Same network, same start, same samples in the same order, float64, one thread; all forms must end at the same weights.
 One sample a step is timed against the faster of PyTorch's FFT and conv2d forms; the full batch is for information.
@@ -23,7 +23,7 @@ from benchmarks.peers.problems import Floats
 
 Trainer = Callable[[list[Floats], int, int], list[Floats]]  # (start, seed, n_steps) -> weights
 AGREEMENT = 1e-10
-"""Largest relative difference of the weights allowed: thousands of steps of round-off, far below any real difference."""
+"""Largest relative difference of the weights allowed: much round-off, far below any real difference."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,9 @@ class Config:
 TINY = Config(sizes=((6, 2),), n_images=8, seconds_a_call=0.01, n_compare=(20, 5), n_calls=2)
 
 
-def run(config: Config, path: Path | None = None, *, fresh: bool = False, say: Callable[[str], None] = print) -> dict[str, Any]:
+def run(
+    config: Config, path: Path | None = None, *, fresh: bool = False, say: Callable[[str], None] = print
+) -> dict[str, Any]:
     """Measure what is missing from ``path`` and return the record; raises if the trained weights differ."""
     record = machine.Record(path, asdict(config), fresh=fresh)
     for side, k in config.sizes:
@@ -114,9 +116,7 @@ def _order(seed: int, n_images: int, n_steps: int) -> NDArray[np.int64]:
     return order
 
 
-def _disagreement(
-    config: Config, trainers: dict[str, Trainer], side: int, k: int, n_compare: int
-) -> dict[str, float]:
+def _disagreement(config: Config, trainers: dict[str, Trainer], side: int, k: int, n_compare: int) -> dict[str, float]:
     """Relative difference of each peer's weights to ours after ``n_compare`` steps."""
     start = _start(config, side, k, 0)
     ended = {name: trainer(start, 11, n_compare) for name, trainer in trainers.items()}
@@ -127,7 +127,7 @@ def _disagreement(
         pairs = list(zip(ended[name], ended["ours"], strict=True))
         differences[name] = max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in pairs)
         if not differences[name] <= AGREEMENT:
-            raise RuntimeError(f"{name} ends {differences[name]:.1e} away from ours: the peers do not train the same network")
+            raise RuntimeError(f"{name} ends {differences[name]:.1e} away from ours: not the same network")
     return differences
 
 
