@@ -3,7 +3,7 @@
 - ``split``: the state is one flat vector, Re and Im in halves; one real matrix product each way (constants K×2F);
 - ``four``: Re and Im of κ and A are four arrays, so that no slice is copied; two products each way.
 
-Tried and slower (16²×4 / 32²×10 / 64²×10, time of a flow against the better of these two): κ (2, F) and A (K, 2, F)
+Tried first and slower (16²×4, 32²×10, 64²×10: time of a flow over the better of these two): κ (2, F) and A (K, 2, F)
 with contractions over two axes 1.18 / 1.08 / 1.16; frequencies along the rows 1.66 / 1.35 / 1.38. Tried without effect:
 XLA's 512-bit vectors; B instead of the state at the output times (``SaveAt(fn=...)``). Found to help and in use: sums
 over classes written out (XLA's column reductions cost twice as much), the plain loop of ``ForwardMode``, and a PI

@@ -53,7 +53,7 @@ class Packed:
     """One frequency of each conjugate pair; products real, elementwise work complex on views of the same memory.
 
     The state is real, Re and Im interleaved, so that ``view(complex)`` costs nothing and numpy's complex loops do the
-    per-frequency work in three passes. (Tried too: Re and Im in separate halves, eight real passes: 1.3-2× slower.)
+    per-frequency work in three passes. (Tried too: Re and Im in separate halves, a dozen real passes: 1.4-2.7× slower.)
     """
 
     name = "packed real half spectrum"

@@ -2,7 +2,7 @@
 
 Both hold the same parameters as lineardyn: a circular full-size kernel (true convolution) and a dense layer, loss
 ``½‖y - f(x)‖²`` of the images of the step (their mean). Steps are taken by hand, ``p.sub_(lr·grad)`` without autograd:
-``torch.optim.SGD`` does the same and costs 10-20 µs a step more. No momentum, no weight decay.
+the arithmetic of ``torch.optim.SGD`` without its bookkeeping. No momentum, no weight decay.
 """
 
 from __future__ import annotations
