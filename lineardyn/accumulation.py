@@ -22,12 +22,14 @@ CHUNK_BYTES = 2**26
 
 
 def chunks(n: int, size: int) -> Iterator[slice]:
+    """Slices of ``range(n)`` that each cover about 64 MB of rows of ``size`` doubles."""
     step = max(1, CHUNK_BYTES // (8 * size))
     for start in range(0, n, step):
         yield slice(start, min(n, start + step))
 
 
 def read_batches(batches: Batches) -> Iterator[tuple[Any, Any]]:
+    """Pairs ``(images, targets)`` from an iterable, or from a function that returns one."""
     source = batches() if callable(batches) else batches
     if not isinstance(source, Iterable):
         raise ArgumentError(f"batches is {batches!r}, expected an iterable of (images, targets)")
@@ -102,6 +104,7 @@ class Sums:
 
 
 def sum_batches(batches: Iterator[tuple[Any, Any]], keep: str) -> Sums:
+    """One pass over the batches."""
     total = Sums(keep)
     for index, (images, targets) in enumerate(batches):
         total.add(images, targets, index)

@@ -100,8 +100,8 @@ def radius(shape: Sequence[int]) -> Floats:
 def convolve(kernel: ArrayLike, image: ArrayLike) -> Floats:
     r"""Circular convolution ``(w*x)[o,i,j] = Σ_{c,m,n} w[o,m,n,c] x[c,i-m,j-n]``, kernel as large as the image.
 
-    ``kernel``: ``(C_out, H, W, C_in)``; ``image``: ``(..., C_in, H, W)``; returns ``(..., C_out, H, W)``. By the theorem
-    ``(w*x)^ = √P ŵ x̂`` at each frequency [Godfrey et al. eq 3.7, corrected: printed without √P].
+    ``kernel``: ``(C_out, H, W, C_in)``; ``image``: ``(..., C_in, H, W)``; returns ``(..., C_out, H, W)``. By the
+    theorem ``(w*x)^ = √P ŵ x̂`` at each frequency [Godfrey et al. eq 3.7, corrected: printed without √P].
     """
     x = check_array("image", image)
     if x.ndim < 3:

@@ -1,11 +1,12 @@
 r"""What gradient flow conserves, and how far a network is from balance and alignment.
 
-``A_l A_l^H - A_{l+1}^H A_{l+1}`` is constant at each frequency for every data set when there is no weight decay, and decays
-as ``exp(-2 λ t)`` with it [theory section 1]. For Pinson's network this is ``|κ_f|² - Σ_γ |A_γf|²``.
+``A_l A_l^H - A_{l+1}^H A_{l+1}`` is constant at each frequency for every data set when there is no weight decay, and
+decays as ``exp(-2 λ t)`` with it [theory section 1]. For Pinson's network this is ``|κ_f|² - Σ_γ |A_γf|²``.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -34,8 +35,7 @@ def balance(network: LinearNetwork, weights: Sequence[ArrayLike]) -> list[NDArra
     """
     layers = _layers(network, weights)
     return [
-        a @ np.conj(np.swapaxes(a, -1, -2)) - np.conj(np.swapaxes(b, -1, -2)) @ b
-        for a, b in zip(layers, layers[1:], strict=False)
+        a @ np.conj(np.swapaxes(a, -1, -2)) - np.conj(np.swapaxes(b, -1, -2)) @ b for a, b in itertools.pairwise(layers)
     ]
 
 
@@ -49,7 +49,7 @@ def _layers(network: LinearNetwork, weights: Sequence[ArrayLike]) -> list[NDArra
 
 
 def invariant_drift(trajectory: Trajectory) -> Floats:
-    """``(T,)``: largest ``‖balance(t) - balance(0)‖`` over layers and frequencies, relative to the largest ``Σ_l ‖A_l‖²`` at t."""
+    """``(T,)``: largest ``‖balance(t) - balance(0)‖`` relative to the largest ``Σ_l ‖A_l‖²`` at that time."""
     network = trajectory.network
     first = balance(network, network.unpack(trajectory.start))
     drift = np.zeros(len(trajectory))
@@ -67,7 +67,7 @@ def _norms(matrices: NDArray[np.complex128] | Floats) -> Floats:
 
 
 def balance_ratio(trajectory: Trajectory) -> Floats:
-    """``(T, H, W)``: ``‖A_2[f]‖ / ‖A_1[f]‖``, which tends to 1 where a mode is learned [Pinson et al. appendix G, fig S.2].
+    """``(T, H, W)``: ``‖A_2[f]‖ / ‖A_1[f]‖``, 1 where a mode is learned [Pinson et al. appendix G, fig S.2].
 
     NaN where the kernel vanishes at a frequency: there the ratio has no meaning.
     """

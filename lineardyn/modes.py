@@ -52,7 +52,8 @@ class Modes:
     @property
     def null(self) -> NDArray[np.bool_]:
         """``(R,)``: modes with ``s_α ≤ 1e-12 s_1`` (data with its mean subtracted has one)."""
-        return self.s <= NULL_MODE * self.s[0]
+        null: NDArray[np.bool_] = self.s <= NULL_MODE * self.s[0]
+        return null
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

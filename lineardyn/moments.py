@@ -7,7 +7,8 @@ r"""Second moments of a data set, all that gradient flow on a linear network eve
 - *samples*: the images themselves, Σ^xx never formed.
 
 They are held in the packed coordinates of :class:`lineardyn.fourier.HalfSpectrum`: the image x is the real row
-``c = (Re x̂, -Im x̂)``, so that a predictor ``f(x) = Σ_f v̂_f x̂_f`` is the dot product of ``c`` with ``weights·(Re v̂, Im v̂)``.
+``c = (Re x̂, -Im x̂)``, so that a predictor ``f(x) = Σ_f v̂_f x̂_f`` is the dot product of ``c`` with
+``weights·(Re v̂, Im v̂)``.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ COHERENT = 1e-12
 
 
 class Statistics(NamedTuple):
-    """What the jitted kernels read: the residual is ``(target - V rowsᵀ diag(gain)) rows``, or ``target - V matrix``."""
+    """What the kernels read: the residual is ``(target - V rowsᵀ diag(gain)) rows``, or ``target - V matrix``."""
 
     dense: bool
     rows: Floats
@@ -74,9 +75,7 @@ class SecondMoments:
     statistics: Statistics
 
     @staticmethod
-    def from_data(
-        images: ArrayLike, targets: ArrayLike, *, form: str = "auto", center: bool = False
-    ) -> SecondMoments:
+    def from_data(images: ArrayLike, targets: ArrayLike, *, form: str = "auto", center: bool = False) -> SecondMoments:
         """Second moments of ``images (N, C, H, W)`` and ``targets (N, K)``, or integer labels ``(N,)``.
 
         ``form="auto"`` is always exact: *modes* only if ``Σ^xx = V D Vᵀ`` to 1e-12, else *dense* or *samples* by size.
@@ -145,9 +144,11 @@ class SecondMoments:
     def apply(self, weighted: Floats) -> Floats:
         """``weighted · ⟨c cᵀ⟩`` for rows ``(..., D)`` in packed coordinates (already times :attr:`weights`)."""
         if self.statistics.dense:
-            return weighted @ self.statistics.matrix
+            dense: Floats = weighted @ self.statistics.matrix
+            return dense
         rows = self.statistics.rows
-        return ((weighted @ rows.T) * self.statistics.gain) @ rows
+        applied: Floats = ((weighted @ rows.T) * self.statistics.gain) @ rows
+        return applied
 
     def losses(self, predictors: Floats) -> Floats:
         """``½⟨‖y - f(x)‖²⟩`` ``(T,)`` of packed predictors ``(T, K, D)``."""
@@ -155,12 +156,12 @@ class SecondMoments:
         if stats.dense:
             fit = np.einsum("tkd,tkd->t", weighted @ stats.matrix, weighted)
             cross = np.einsum("tkd,kd->t", weighted, stats.target)
-            return 0.5 * np.maximum(self.target_power - 2 * cross + fit, 0.0)
+            return np.asarray(0.5 * np.maximum(self.target_power - 2 * cross + fit, 0.0))
         # distance to the least-squares values on the rows: no cancellation when the loss goes to its minimum
         best = stats.target / stats.gain
         gap = np.einsum("tkr,r->t", (weighted @ stats.rows.T - best) ** 2, stats.gain)
         floor = self.target_power - float(((best**2) * stats.gain).sum())
-        return 0.5 * (gap + max(floor, 0.0))
+        return np.asarray(0.5 * (gap + max(floor, 0.0)))
 
     def coherence(self) -> float:
         """``Σ_α d_α / tr Σ^xx`` over the modes that are not null: 1 where all images of a class are equal.
@@ -224,7 +225,7 @@ def _mean_of_varied(images: Floats) -> Floats:
     mean: Floats = images.mean(axis=0)
     if np.ptp(images, axis=0).max() <= 1e-14 * np.abs(images).max():
         raise ArgumentError(
-            "images are all equal, expected images that differ: nothing is left when their mean is subtracted (center=True)"
+            "images are all equal, expected images that differ: nothing is left when center=True takes their mean off"
         )
     return mean
 
@@ -331,7 +332,9 @@ def _modes_form(first: Sums, batches: Iterator[tuple[Any, Any]]) -> tuple[Second
         image += (x @ flat_v.T).T @ x
         count += len(x)
     if count != first.n:
-        raise ArgumentError(f"batches gave {first.n} images on the first pass and {count} on the second, expected the same")
+        raise ArgumentError(
+            f"batches gave {first.n} images on the first pass and {count} on the second, expected the same"
+        )
     image /= count
     modes = Modes(u, s, v, np.einsum("rd,rd->r", image, flat_v))
     kept = ~modes.null

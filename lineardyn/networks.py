@@ -6,6 +6,7 @@ coordinates (one flat *state*), where the flow of theory section 1 couples frequ
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -102,7 +103,7 @@ class LinearNetwork(ABC):
 
     @abstractmethod
     def pullback(self, state: Floats, residual: Floats) -> Floats:
-        """``Σ_k ∂v_k/∂state · residual_k``: minus the gradient of the unpenalised loss for the residual E ``(K, D)``."""
+        """``Σ_k ∂v_k/∂state · residual_k``: minus the gradient of the bare loss for the residual E ``(K, D)``."""
 
     @abstractmethod
     def init_balanced(self, moments: SecondMoments, scale: float, *, rng: Rng) -> Weights:
@@ -117,9 +118,13 @@ class LinearNetwork(ABC):
     def check_weights(self, weights: Sequence[ArrayLike]) -> Weights:
         """Return the weights as finite float64 arrays of this network's shapes, or say which one does not fit."""
         if isinstance(weights, np.ndarray) or not isinstance(weights, Sequence):
-            raise ArgumentError(f"weights is a {type(weights).__name__}, expected a list of {self.depth} arrays, layer 1 first")
+            raise ArgumentError(
+                f"weights is a {type(weights).__name__}, expected a list of {self.depth} arrays, layer 1 first"
+            )
         if len(weights) != self.depth:
-            raise ArgumentError(f"weights has {len(weights)} arrays, expected {self.depth}: one for each layer of {self}")
+            raise ArgumentError(
+                f"weights has {len(weights)} arrays, expected {self.depth}: one for each layer of {self}"
+            )
         return [self._check_layer(i, w) for i, w in enumerate(weights)]
 
     def _check_layer(self, index: int, weight: ArrayLike) -> Floats:
@@ -151,8 +156,8 @@ class LinearNetwork(ABC):
     def effective_predictor(self, weights: Sequence[ArrayLike]) -> Complexes:
         r"""``v̂`` ``(H, W, K, C)`` with ``f(x) = Σ v̂[u, v, :, c] x̂[c, u, v]``, the full spectrum.
 
-        ``v̂_f = P^{(L-1)/2} B_f A_{L-1}[f] ... A_1[f]`` [Godfrey et al. §3, corrected]: the conjugate of the unitary DFT of
-        the predictor in pixel space.
+        ``v̂_f = P^{(L-1)/2} B_f A_{L-1}[f] ... A_1[f]`` [Godfrey et al. §3, corrected]: the conjugate of the unitary
+        DFT of the predictor in pixel space.
         """
         channels, _, _ = self.image_shape
         packed = self._predictor(weights).reshape(self.n_outputs, channels, 2, -1)
@@ -166,9 +171,7 @@ class LinearNetwork(ABC):
         penalty = 0.5 * decay * sum(float((w * w).sum()) for w in arrays)
         return float(moments.losses(self._predictor(arrays)[None])[0]) + penalty
 
-    def gradient(
-        self, weights: Sequence[ArrayLike], moments: SecondMoments, *, weight_decay: float = 0.0
-    ) -> Weights:
+    def gradient(self, weights: Sequence[ArrayLike], moments: SecondMoments, *, weight_decay: float = 0.0) -> Weights:
         """Gradient of :meth:`loss`, a list like the weights."""
         self.check_moments(moments)
         decay = check_number("weight_decay", weight_decay, minimum=0.0)
@@ -179,10 +182,12 @@ class LinearNetwork(ABC):
         return self.unpack(decay * state - self.pullback(state, residual))
 
     def _packed_target(self, moments: SecondMoments) -> Floats:
-        return self.half.pack_images(moments.sigma_yx).reshape(self.n_outputs, -1)
+        packed: Floats = self.half.pack_images(moments.sigma_yx).reshape(self.n_outputs, -1)
+        return packed
 
     def _predictor(self, weights: Sequence[ArrayLike]) -> Floats:
-        return self.predictors(self.pack(weights)[None])[0]
+        packed: Floats = self.predictors(self.pack(weights)[None])[0]
+        return packed
 
     @property
     def _coordinate_weights(self) -> Floats:
@@ -216,7 +221,7 @@ class LinearCNN(LinearNetwork):
     @property
     def shapes(self) -> list[tuple[int, ...]]:
         _, height, width = self.image_shape
-        return [(out, height, width, into) for into, out in zip(self.sizes, self.sizes[1:], strict=False)]
+        return [(out, height, width, into) for into, out in itertools.pairwise(self.sizes)]
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -224,7 +229,7 @@ class LinearCNN(LinearNetwork):
 
     @property
     def _state_shapes(self) -> list[tuple[int, ...]]:
-        return [(out, into, 2, self.half.size) for into, out in zip(self.sizes, self.sizes[1:], strict=False)]
+        return [(out, into, 2, self.half.size) for into, out in itertools.pairwise(self.sizes)]
 
     def _check_layer(self, index: int, weight: ArrayLike) -> Floats:
         return check_kernel(f"weights[{index}]", weight, self.shapes[index])  # type: ignore[arg-type]
@@ -280,8 +285,8 @@ class LinearCNN(LinearNetwork):
     def init_balanced(self, moments: SecondMoments, scale: float, *, rng: Rng) -> Weights:
         r"""Balanced and aligned: at each frequency f of a mode every layer has the one singular value ``scale``.
 
-        f goes to the mode with the largest ``s_α ‖q_αf‖``; ``A_1 ∝ h_1 q_αf^H``, ``B ∝ u_α h_{L-1}^H`` with unit vectors h
-        of random phase drawn from ``rng``; 0 at frequencies in no mode. With one channel this is theory section 2.1:
+        f goes to the mode with the largest ``s_α ‖q_αf‖``; ``A_1 ∝ h_1 q_αf^H``, ``B ∝ u_α h_{L-1}^H`` with unit
+        vectors h of random phase drawn from ``rng``; 0 at frequencies in no mode. With one channel this is theory section 2.1:
         ``|κ_f| = scale``, ``A_αf = |κ_f| exp(-i(arg κ_f + arg q_αf))``.
         """
         self.check_moments(moments)
@@ -297,7 +302,7 @@ class LinearCNN(LinearNetwork):
         live = largest > 1e-10 * size.max()
         right = np.where(live, q[owner, :, here].T / np.where(live, largest, 1.0), 0.0)  # (C, F)
         vectors = [right, *(self._unit_vectors(c, generator) for c in self.widths), modes.u[:, kept[owner]] * live]
-        layers = [scale * out[:, None] * into.conj() for into, out in zip(vectors, vectors[1:], strict=False)]
+        layers = [scale * out[:, None] * into.conj() for into, out in itertools.pairwise(vectors)]
         # layer 1 multiplies by conj(q), the others by h^H: both are the conjugate of what comes in
         state = [np.stack([a.real, a.imag], axis=-2).ravel() for a in (live * layer for layer in layers)]
         return self.unpack(np.concatenate(state))
@@ -321,7 +326,7 @@ class LinearFCN(LinearNetwork):
     @property
     def shapes(self) -> list[tuple[int, ...]]:
         units = (int(np.prod(self.image_shape)), *self.widths, self.n_outputs)
-        return [(out, into) for into, out in zip(units, units[1:], strict=False)]
+        return [(out, into) for into, out in itertools.pairwise(units)]
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -329,7 +334,7 @@ class LinearFCN(LinearNetwork):
 
     @property
     def _state_shapes(self) -> list[tuple[int, ...]]:
-        return [(out, into) for into, out in zip(self.sizes, self.sizes[1:], strict=False)]
+        return [(out, into) for into, out in itertools.pairwise(self.sizes)]
 
     def _layer_weights(self, index: int, shape: tuple[int, ...]) -> Floats:
         # only the first layer sees the spectrum; the others are as they are
@@ -362,7 +367,7 @@ class LinearFCN(LinearNetwork):
 
     def pullback(self, state: Floats, residual: Floats) -> Floats:
         layers = [m[0] for m in self._matrices(state[None])]
-        # the residual is a cotangent in packed coordinates; (W_L..W_{l+1})ᵀ E (W_{l-1}..W_1)ᵀ, ᵀ in the metric of the pixels
+        # (W_L..W_{l+1})ᵀ E (W_{l-1}..W_1)ᵀ, the second transpose in the metric of the pixels
         above, gradients = residual, []
         for i in reversed(range(self.depth)):
             below = layers[0] * self._coordinate_weights if i else None
@@ -375,8 +380,8 @@ class LinearFCN(LinearNetwork):
     def init_balanced(self, moments: SecondMoments, scale: float, *, rng: Rng) -> Weights:
         r"""Balanced and aligned: ``W_1 = scale R_1 Vᵀ``, ``W_l = scale R_l R_{l-1}ᵀ``, ``W_L = scale U R_{L-1}ᵀ``.
 
-        ``R_l`` are random matrices with orthonormal columns, one for each mode that is not null; a hidden layer narrower
-        than that keeps the first modes only.
+        ``R_l`` are random matrices with orthonormal columns, one for each mode that is not null; a hidden layer
+        narrower than that keeps the first modes only.
         """
         self.check_moments(moments)
         scale = check_number("scale", scale, minimum=0.0)
@@ -386,4 +391,4 @@ class LinearFCN(LinearNetwork):
         bases = [modes.v[kept].reshape(len(kept), -1).T]
         bases += [np.linalg.qr(generator.standard_normal((m, len(kept))))[0] for m in self.widths]
         bases.append(modes.u[:, kept])
-        return [np.ascontiguousarray(scale * out @ into.T) for into, out in zip(bases, bases[1:], strict=False)]
+        return [np.ascontiguousarray(scale * out @ into.T) for into, out in itertools.pairwise(bases)]

@@ -57,7 +57,7 @@ def gradient_descent(
         η; ``Trajectory.t`` is η × step. Frameworks' ``mse`` has another unit: see ``convert_learning_rate``.
     n_steps : int
     batch_size : int, optional
-        Images of each step, drawn uniformly with replacement: ``rng.integers(N, size=(n_steps, batch_size))``, row by row.
+        Images of each step, drawn uniformly with replacement: ``rng.integers(N, size=(n_steps, batch_size))``.
     weight_decay : float
     rng : int or Generator
         Required with ``batch_size``.
@@ -122,9 +122,7 @@ def _moments(data: Data, batch_size: int | None) -> SecondMoments:
     try:
         images, targets = data
     except (TypeError, ValueError):
-        raise ArgumentError(
-            f"data is a {type(data).__name__}, expected (images, targets) or SecondMoments"
-        ) from None
+        raise ArgumentError(f"data is a {type(data).__name__}, expected (images, targets) or SecondMoments") from None
     return SecondMoments.from_data(images, targets, form=form)
 
 
@@ -146,8 +144,8 @@ class _Descent:
         if size > RECORD_BYTES:
             fits = -(-n * 8 * self.start.size // RECORD_BYTES)
             raise ArgumentError(
-                f"record_every is {every}, expected at least {fits}: {len(self.steps)} states of {8 * self.start.size} bytes "
-                f"would take {size / 2**30:.1f} GiB"
+                f"record_every is {every}, expected at least {fits}: {len(self.steps)} states of "
+                f"{8 * self.start.size} bytes would take {size / 2**30:.1f} GiB"
             )
         self.out = np.empty((len(self.steps), self.start.size))
         self.out[0] = self.start

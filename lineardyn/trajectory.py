@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -92,7 +91,9 @@ class Trajectory:
     def weights(self, index: int) -> Weights:
         """Weights at ``t[index]``; negative indices count from the end."""
         if not -len(self) <= index < len(self):
-            raise ArgumentError(f"index is {index}, expected one of -{len(self)} .. {len(self) - 1}: {len(self)} states are recorded")
+            raise ArgumentError(
+                f"index is {index}, expected one of -{len(self)} .. {len(self) - 1}: {len(self)} states are recorded"
+            )
         return self.network.unpack(self.states[index])
 
     def at(self, t: float) -> Weights:
@@ -141,9 +142,7 @@ class Trajectory:
         rows = self.moments.pack(modes.v[kept]) * weights
         right = self.moments.apply(rows) * weights  # Σ^xx v_α in packed coordinates, (R', D)
         values = np.zeros((len(self), len(modes.s), len(modes.s)))
-        values[:, kept[:, None] & kept] = self._map(
-            lambda v: (modes.u[:, kept].T @ (v @ right.T)).reshape(len(v), -1)
-        )
+        values[:, kept[:, None] & kept] = self._map(lambda v: (modes.u[:, kept].T @ (v @ right.T)).reshape(len(v), -1))
         return values
 
     def _map(self, function: Callable[[Floats], Floats]) -> Floats:
@@ -156,7 +155,7 @@ class Trajectory:
 
     @cached_property
     def kernel_spectrum(self) -> Floats:
-        channels, height, width = self.network.image_shape
+        channels = self.network.image_shape[0]
         first = self.states[:, : self.network.offsets[1]]
         parts = first.reshape(len(self), -1, channels, 2, self.network.half.size)
         power = np.einsum("tocxf,tocxf->tcf", parts, parts)
@@ -200,11 +199,13 @@ class Trajectory:
                     file, header=json.dumps(header), t=self.t, states=self.states, start=self.start,
                     sigma_yx=self.moments.sigma_yx, **arrays,
                 )  # fmt: skip
-            os.replace(partial, target)
+            partial.replace(target)
         except BaseException as error:
             partial.unlink(missing_ok=True)
             if isinstance(error, OSError):
-                raise DataFileError(f"path {str(target)!r} cannot be written ({error}): choose a folder that can") from None
+                raise DataFileError(
+                    f"path {str(target)!r} cannot be written ({error}): choose a folder that can"
+                ) from None
             raise
 
     @staticmethod
@@ -224,7 +225,9 @@ class Trajectory:
                 raise KeyError("format")
             return _from_file(header, arrays)
         except FileNotFoundError:
-            raise DataFileError(f"path {str(path)!r} does not exist, expected a file written by Trajectory.save") from None
+            raise DataFileError(
+                f"path {str(path)!r} does not exist, expected a file written by Trajectory.save"
+            ) from None
         except (KeyError, TypeError, ValueError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise DataFileError(
                 f"path {str(path)!r} holds no saved trajectory ({error}), expected a file written by Trajectory.save"
@@ -232,9 +235,10 @@ class Trajectory:
 
 
 def _from_file(header: dict[str, Any], arrays: dict[str, Floats]) -> Trajectory:
-    kinds = {cls.__name__: cls for cls in (LinearCNN, LinearFCN, FlowSettings, DescentSettings)}
+    networks = {"LinearCNN": LinearCNN, "LinearFCN": LinearFCN}
+    verbs = {"FlowSettings": FlowSettings, "DescentSettings": DescentSettings}
     shape, saved = header["network"], header["moments"]
-    network: LinearNetwork = kinds[shape["kind"]](
+    network: LinearNetwork = networks[shape["kind"]](
         tuple(shape["image_shape"]), widths=tuple(shape["widths"]), n_outputs=shape["n_outputs"]
     )
     settings = dict(header["settings"])
@@ -253,7 +257,7 @@ def _from_file(header: dict[str, Any], arrays: dict[str, Floats]) -> Trajectory:
         t=arrays["t"],
         states=arrays["states"],
         start=arrays["start"],
-        settings=kinds[settings.pop("kind")](**settings),
+        settings=verbs[settings.pop("kind")](**settings),
         status=Status[header["status"]],
         stats=header["stats"],
     )

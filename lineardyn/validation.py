@@ -29,9 +29,7 @@ Rng = int | np.random.Generator
 Floats = NDArray[np.float64]
 
 
-def check_array(
-    name: str, value: ArrayLike, *, shape: Sequence[int | None] | None = None, why: str = ""
-) -> Floats:
+def check_array(name: str, value: ArrayLike, *, shape: Sequence[int | None] | None = None, why: str = "") -> Floats:
     """Return ``value`` as a finite C-contiguous float64 array of the given shape (``None``: any length).
 
     Integers, booleans and float32 are converted exactly, so that no sum is ever taken in a narrow type.
@@ -44,7 +42,9 @@ def check_array(
             raise ArgumentError(f"{name} has shape {array.shape}, expected {wanted}{': ' + why if why else ''}")
     if not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise ArgumentError(f"{name} holds {array[where]} at index {where}, expected finite numbers: remove or replace it")
+        raise ArgumentError(
+            f"{name} holds {array[where]} at index {where}, expected finite numbers: remove or replace it"
+        )
     return np.ascontiguousarray(array, dtype=np.float64)
 
 
@@ -83,7 +83,9 @@ def check_targets(targets: ArrayLike, n_images: int, name: str = "targets", n_ou
     """
     array = _as_real_array(name, targets)
     if array.ndim not in (1, 2):
-        raise ArgumentError(f"{name} has shape {array.shape}, expected ({n_images}, K), or integer labels ({n_images},)")
+        raise ArgumentError(
+            f"{name} has shape {array.shape}, expected ({n_images}, K), or integer labels ({n_images},)"
+        )
     if len(array) != n_images:
         raise ArgumentError(
             f"{name} has {len(array)} rows, expected {n_images}: one for each image (labels and images must match)"
@@ -182,7 +184,8 @@ def check_times(name: str, value: ArrayLike) -> Floats:
     if (steps <= 0).any():
         i = int(np.argmax(steps <= 0))
         raise ArgumentError(
-            f"{name}[{i + 1}] = {times[i + 1]:g} comes after {name}[{i}] = {times[i]:g}, expected increasing times: sort them"
+            f"{name}[{i + 1}] = {times[i + 1]:g} comes after {name}[{i}] = {times[i]:g}, expected increasing "
+            f"times: sort them"
         )
     return times
 

@@ -27,7 +27,7 @@ STEPS, REJECTED, CALLS, NEXT, SINCE_RADIUS, MOST_STAGES = 0, 1, 2, 3, 4, 5
 BLOCK = 2048  # doubles of a stage sum that stay in the cache
 
 
-# --- products of spectra, frequency by frequency -----------------------------------------------------------------------
+# --- products of spectra, frequency by frequency ---------------------------------------------------------------------
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -87,7 +87,7 @@ def _pull(e, a, b, ga, gb):
                 _pull_one(e[o, c], a[o, i], b[i, c], ga[o, i], gb[i, c], c > 0, o > 0)
 
 
-# --- products with few rows, where a general BLAS packs more than it multiplies ------------------------------------------
+# --- products with few rows, where a general BLAS packs more than it multiplies --------------------------------------
 
 FEW = 32  # rows up to which the loops below beat BLAS (measured: 3 to 10 times faster at 4 to 20 rows)
 
@@ -196,7 +196,7 @@ def combinations(c, x, e):
             _combine_one(ek, x[r], a[r], r > 0)
 
 
-# --- the right-hand side -------------------------------------------------------------------------------------------------
+# --- the right-hand side ---------------------------------------------------------------------------------------------
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -239,7 +239,9 @@ def flow(y, dy, conv, sizes, offsets, weights, constant, decay, dense, rows, tar
     coefficients = work[used : used + n_coefficients].reshape(outputs, 0 if dense else gain.size)
     used += n_coefficients
     if conv:
-        _flow_cnn(y, dy, sizes, offsets, weights, constant, dense, rows, target, gain, matrix, v, e, coefficients, work[used:])
+        _flow_cnn(
+            y, dy, sizes, offsets, weights, constant, dense, rows, target, gain, matrix, v, e, coefficients, work[used:]
+        )
     else:
         _flow_fcn(y, dy, sizes, offsets, weights, dense, rows, target, gain, matrix, v, e, coefficients, work[used:])
     if decay != 0.0:
@@ -290,7 +292,13 @@ def _flow_cnn(y, dy, sizes, offsets, weights, constant, dense, rows, target, gai
         ga = dy[offsets[layer - 1] : offsets[layer]].reshape(sizes[layer], sizes[layer - 1], pair)
         into = sizes[layer - 1]
         if layer == 2:
-            _pull(above, a, y[: offsets[1]].reshape(into, channels, pair), ga, dy[: offsets[1]].reshape(into, channels, pair))
+            _pull(
+                above,
+                a,
+                y[: offsets[1]].reshape(into, channels, pair),
+                ga,
+                dy[: offsets[1]].reshape(into, channels, pair),
+            )
         else:
             end -= into * width
             pulled = work[used : used + into * width].reshape(into, channels, pair)
@@ -338,7 +346,7 @@ def _flow_fcn(y, dy, sizes, offsets, weights, dense, rows, target, gain, matrix,
             above = pulled
 
 
-# --- sums over stages ----------------------------------------------------------------------------------------------------
+# --- sums over stages ------------------------------------------------------------------------------------------------
 
 
 @njit(nogil=True, cache=True)
@@ -430,10 +438,10 @@ def finite(y):
 @njit(nogil=True, cache=True)
 def bounded(y):
     """True if every entry is below 1e25: far beyond any use, and its powers in a loss are still finite."""
+    largest = 0.0
     for i in range(y.size):
-        if not abs(y[i]) < 1e25:
-            return False
-    return True
+        largest = max(largest, abs(y[i]))  # a NaN slips through max: finite() sees it
+    return largest < 1e25 and finite(y)
 
 
 @njit(nogil=True, cache=True)
@@ -447,7 +455,7 @@ def first_step(y, f, order, rtol, atol, span):
     return min(max(step, 1e-3 * d1 ** (-1.0 / (order + 1)) if d1 > 0 else step), span)
 
 
-# --- explicit Runge-Kutta pairs ------------------------------------------------------------------------------------------
+# --- explicit Runge-Kutta pairs --------------------------------------------------------------------------------------
 
 
 @njit(nogil=True, cache=True)
@@ -458,8 +466,8 @@ def advance_runge_kutta(
 ):  # fmt: skip
     """Take up to ``budget`` steps of an embedded pair; returns a status code.
 
-    ``table``: row j holds the coefficients of stage j; row ``n_main`` those of the solution, so that stage ``n_main`` is
-    f at the new point (all pairs here reuse it as the next first stage). Rows after it are stages of the interpolant only.
+    ``table``: row j holds the coefficients of stage j; row ``n_main`` those of the solution, so that stage ``n_main``
+    is f at the new point (all pairs here reuse it as the next first stage). Rows after it serve the interpolant.
     ``stages[0]`` holds f(y) on entry and on return.
     """
     end = times[-1]
@@ -475,7 +483,22 @@ def advance_runge_kutta(
             return STEP_TOO_SMALL
         for j in range(1, n_main + 1):
             stage_sum(trial, y, stages, table[j], j, h)
-            flow(trial, stages[j], conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
+            flow(
+                trial,
+                stages[j],
+                conv,
+                sizes,
+                offsets,
+                weights,
+                constant,
+                decay,
+                dense,
+                rows,
+                target,
+                gain,
+                matrix,
+                work,
+            )
         counts[CALLS] += n_main
         error = _error_norm(errors, stages, n_main + 1, h, y, trial, rtol, atol, scratch)
         if control[FIXED] > 0.0:
@@ -537,7 +560,22 @@ def _fill_runge_kutta(
             part, row = times[counts[NEXT]] - t, out[counts[NEXT]]
             for j in range(1, n_main):
                 stage_sum(row, y, stages, table[j], j, part)
-                flow(row, stages[j], conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
+                flow(
+                    row,
+                    stages[j],
+                    conv,
+                    sizes,
+                    offsets,
+                    weights,
+                    constant,
+                    decay,
+                    dense,
+                    rows,
+                    target,
+                    gain,
+                    matrix,
+                    work,
+                )
             stage_sum(row, y, stages, table[n_main], n_main, part)
             counts[CALLS] += n_main - 1
             counts[NEXT] += 1
@@ -545,7 +583,9 @@ def _fill_runge_kutta(
         return
     for j in range(n_main + 1, interpolant.shape[0]):
         stage_sum(scratch, y, stages, table[j], j, h)
-        flow(scratch, stages[j], conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
+        flow(
+            scratch, stages[j], conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work
+        )
         counts[CALLS] += 1
     values = np.empty(interpolant.shape[0])
     while counts[NEXT] < times.size and times[counts[NEXT]] < new:
@@ -570,7 +610,7 @@ def _stiffness(stages, scratch, h, table, n_main):
     return h * _distance(stages[n_main], stages[n_main - 1]) / distance
 
 
-# --- stabilised Runge-Kutta-Chebyshev ------------------------------------------------------------------------------------
+# --- stabilised Runge-Kutta-Chebyshev --------------------------------------------------------------------------------
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -701,8 +741,8 @@ def advance_chebyshev(
 ):  # fmt: skip
     """Take up to ``budget`` steps of RKC, stages chosen for the spectral radius; returns a status code.
 
-    ``stages`` rows: f(y), f(new), eigenvector, and three vectors of the recursion; ``control[FIXED]`` > 0 fixes the step
-    and the number of stages.
+    ``stages`` rows: f(y), f(new), eigenvector, and three vectors of the recursion; ``control[FIXED]`` > 0 fixes the
+    step and the number of stages.
     """
     end = times[-1]
     f0, f1, vector, one, two, f = stages[0], stages[1], stages[2], stages[3], stages[4], stages[5]
@@ -790,7 +830,7 @@ def _chebyshev_growth(error, old_error, h, old_h):
     return min(10.0, max(0.1, 0.8 * plain))
 
 
-# --- gradient descent ----------------------------------------------------------------------------------------------------
+# --- gradient descent ------------------------------------------------------------------------------------------------
 
 
 @njit(nogil=True, cache=True)
@@ -798,7 +838,10 @@ def descend_full(
     y, dy, rate, start, stop, every, n_steps, out, recorded,
     conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
 ):  # fmt: skip
-    """Full-batch steps ``start..stop``; every ``every``-th state and the last go to ``out``. Returns rows filled or -1."""
+    """Full-batch steps ``start..stop``.
+
+    Every ``every``-th state and the last go to ``out``. Returns how many rows are filled, negative if it diverged.
+    """
     for step in range(start, stop):
         flow(y, dy, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
         for i in range(y.size):
@@ -816,7 +859,7 @@ def descend_batches(
     y, dy, rate, start, stop, every, n_steps, out, recorded, order, images, answers, batch,
     conv, sizes, offsets, weights, constant, decay, work,
 ):  # fmt: skip
-    """Mini-batch steps: ``order (steps, B)`` are the rows of ``images (N, D)`` and ``answers (N, K)`` that each step sees."""
+    """Mini-batch steps: ``order (steps, B)`` names the rows of ``images (N, D)``, ``answers (N, K)`` of each step."""
     size = order.shape[1]
     target = np.empty((answers.shape[1], size))
     gain = np.full(size, 1.0 / size)
@@ -896,7 +939,7 @@ def _conjugate(out, x):
 
 @njit(nogil=True, cache=True, fastmath=FAST)
 def _sample_step_cnn(y, x, answer, rate, sizes, offsets, weights, constant, shrink, hidden, pulled, weighted):
-    """One gradient step on one image (packed row ``x``), in place. ``hidden``, ``pulled``: ``(L, C_max, 2F)`` scratch."""
+    """One gradient step on one packed image ``x``, in place. ``hidden``, ``pulled``: ``(L, C_max, 2F)`` scratch."""
     depth = sizes.size - 1
     channels, outputs = sizes[0], sizes[depth]
     pair = weights.size // channels

@@ -49,8 +49,8 @@ def gradient_flow(
     t_eval : (T,)
         Increasing times >= 0 to record; values between steps come from the method's dense output.
     method : "auto", "bs32", "tsit5", "dop853" or "rkc"
-        These flows are stiff with a real spectrum: ``"auto"`` takes the stabilised RKC where an estimate of the spectral
-        radius says that stability would limit an explicit pair.
+        These flows are stiff with a real spectrum: ``"auto"`` takes the stabilised RKC where an estimate of the
+        spectral radius says that stability would limit an explicit pair.
     rtol, atol : float
         Bound the RMS of the local error, scaled by ``atol + rtol |y|``, in Fourier coordinates.
     max_steps : int, optional
@@ -80,7 +80,7 @@ def gradient_flow(
     >>> run = gradient_flow(network, moments, network.init_small(1e-3, rng=0), [0.0, 0.2, 2.0])
     >>> np.diagonal(run.effective_singular_values, axis1=1, axis2=2).round(2) + 0.0
     array([[0.  , 0.  ],
-           [3.94, 0.  ],
+           [3.41, 0.  ],
            [4.  , 1.41]])
     """
     network.check_moments(moments)
@@ -110,6 +110,8 @@ def gradient_flow(
         stats=result.stats,
     )
     if throw and result.status is not Status.SUCCESS:
-        message = f"gradient_flow stopped at t = {trajectory.stats['t_reached']:g} of {times[-1]:g}. {result.status.value}"
+        message = (
+            f"gradient_flow stopped at t = {trajectory.stats['t_reached']:g} of {times[-1]:g}. {result.status.value}"
+        )
         raise ComputationError(result.status, message, trajectory)
     return trajectory

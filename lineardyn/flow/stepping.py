@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from lineardyn.moments import SecondMoments
     from lineardyn.networks import LinearNetwork, Weights
 
-__all__ = ["METHODS", "Integration", "KernelArguments", "fixed_steps", "integrate", "kernel_arguments", "right_hand_side"]
+__all__ = [
+    "METHODS",
+    "Integration",
+    "KernelArguments",
+    "fixed_steps",
+    "integrate",
+    "kernel_arguments",
+    "right_hand_side",
+]
 
 Floats = NDArray[np.float64]
 METHODS = ("bs32", "tsit5", "dop853", "rkc")
