@@ -37,7 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     report = verbs.add_parser("report", help="images in, one page with pictures and verdicts out")
     report.add_argument(
         "--data", metavar="NAME|FILE.npz",
-        help="shapes, patches, cosines, digits, cifar10, mnist, or a file with images (N, C, H, W) and labels (N,); default: "
+        help="shapes, patches, cosines, digits, cifar10, mnist, or a file with images (N, C, H, W) and labels (N,); "
+             "default: "
         "shapes and patches",
     )  # fmt: skip
     report.add_argument("--root", type=Path, help="folder of cifar10 or mnist (default: the variable LINEARDYN_DATA)")
@@ -103,7 +104,7 @@ def _report(options: argparse.Namespace, console: Console) -> int:
 
     with Steps(console) as steps:
         page, entries = make_report(wanted, steps)
-    console.print(_verdicts([(e.claim.title, e.verdict) for e in entries]))
+    console.print(_verdicts([(e.claim.title, e.verdict) for e in entries], console.width))
     console.print(f"The report is in {page}", soft_wrap=True, highlight=False)
     return 0 if all(e.as_expected for e in entries) else 1
 
@@ -124,20 +125,28 @@ def _check(options: argparse.Namespace, console: Console) -> int:
 
     chosen = [get(name) for name in options.claims] or list(claims())
     verdicts = [(claim.title, check(claim, n=options.n, rng=options.seed)) for claim in chosen]
-    console.print(_verdicts(verdicts))
+    console.print(_verdicts(verdicts, console.width))
     for _, verdict in verdicts:
         if verdict.witness is not None:
             console.print(f"{verdict.claim_id}: {verdict.witness.text}", highlight=False, markup=False)
     return 0 if all(v.as_expected for _, v in verdicts) else 1
 
 
-def _verdicts(rows: Sequence[tuple[str, Verdict]]) -> Table:
-    table = Table("claim", "", "cases", "worst", "tolerance", "verdict", title="Ledger of claims")
+def _verdicts(rows: Sequence[tuple[str, Verdict]], width: int) -> Table:
+    """The ledger; titles where the terminal is wide enough for whole ones."""
+    titled = width >= 120
+    table = Table(title="Ledger of claims", title_justify="left")
+    table.add_column("claim", no_wrap=True)
+    if titled:
+        table.add_column("", no_wrap=True, overflow="ellipsis")
+    for name in ("cases", "worst", "tolerance"):
+        table.add_column(name, no_wrap=True, justify="right")
+    table.add_column("verdict")
     for title, verdict in rows:
-        mark = "" if verdict.as_expected else " (not as expected)"
+        mark = "" if verdict.as_expected else ", not as expected"
         table.add_row(
-            verdict.claim_id, title, str(verdict.n), f"{verdict.worst:.1e}", f"{verdict.tolerance:.0e}",
-            f"[{_COLOURS[verdict.outcome]}]{verdict.outcome.value}{mark}[/]",
+            verdict.claim_id, *((title,) if titled else ()), str(verdict.n), f"{verdict.worst:.1e}",
+            f"{verdict.tolerance:.0e}", f"[{_COLOURS[verdict.outcome]}]{verdict.outcome.value}{mark}[/]",
         )  # fmt: skip
     return table
 

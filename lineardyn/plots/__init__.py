@@ -1,7 +1,7 @@
 """Every figure of this project, as plain functions that return a :class:`matplotlib.figure.Figure`.
 
-Each takes arrays (or a result object), an optional ``ax`` or ``figure`` to draw on, and imports matplotlib only when it is
-called. Colours are told apart with every common colour blindness; figures are as wide as a phone shows legibly.
+Each takes arrays (or a result object), an optional ``ax`` or ``figure`` to draw on, and imports matplotlib only when it
+is called. Colours are told apart with every common colour blindness; figures are as wide as a phone shows legibly.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from lineardyn.plots.learning import (
     plot_learning_times,
     plot_loss,
     plot_mode_curves,
+    plot_off_diagonal,
     plot_trajectory,
 )
 from lineardyn.plots.modes import plot_images, plot_modes, plot_power_spectrum, plot_singular_values
@@ -39,6 +40,7 @@ __all__ = [
     "plot_loss",
     "plot_mode_curves",
     "plot_modes",
+    "plot_off_diagonal",
     "plot_power_spectrum",
     "plot_singular_values",
     "plot_spectrum_images",

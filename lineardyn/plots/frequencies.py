@@ -1,4 +1,4 @@
-"""Figures in the frequency plane: spectra of kernels and modes, and which frequencies win [Pinson et al. fig 4, 5, S.5]."""
+"""Figures of frequencies: spectra of kernels and modes, and which frequencies win [Pinson et al. fig 4, 5, S.5]."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def plot_spectrum_images(spectra: Sequence[Floats], titles: Sequence[str], *, fi
 
 @styled
 def plot_kernels(kernels: Floats, spectra: Floats, titles: Sequence[str], *, figure: Figure | None = None) -> Figure:
-    """Kernels ``(n, C, H, W)`` as images, and below each its spectrum ``(n, H, W)`` in the frequency plane [fig 5 f, h]."""
+    """Kernels ``(n, C, H, W)`` as images, and below each its spectrum ``(n, H, W)`` [Pinson et al. fig 5 f, h]."""
     n = max(len(kernels), 2)
-    figure = figure_for(figure, WIDTH, 2 * WIDTH / n + 0.45)
+    figure = figure_for(figure, WIDTH, 2 * (WIDTH - 0.75) / n + 0.75)
     axes = figure.subplots(2, n, squeeze=False)
     for column in range(n):
         if column >= len(kernels):
@@ -63,6 +63,8 @@ def plot_kernels(kernels: Floats, spectra: Floats, titles: Sequence[str], *, fig
         axes[0, column].set_xticks([])
         axes[0, column].set_yticks([])
         _plane(axes[1, column], spectra[column], "")
+        if column:
+            axes[1, column].set_yticklabels([])
     axes[0, 0].set_ylabel("kernel", fontsize=9)
     axes[1, 0].set_ylabel("spectrum  u", fontsize=9)
     return figure
@@ -104,11 +106,27 @@ def plot_frequency_growth(
         ax.plot(x, spectra[:, u, v], color=color(mode, n_modes), linewidth=1.8)
         ends.append((float(spectra[-1, u, v]), f"({u}, {v})", color(mode, n_modes)))
     _name_ends(ax, ends)
+    _growth_legend(ax, bool(others), theory is not None)
     ax.set_xlim(float(x[0]), float(x[-1]))
     ax.set_ylim(0, 1.06 * float(flat.max()))
     ax.set_xlabel(xlabel)
     ax.set_ylabel("$|κ_f|$")
     return figure
+
+
+def _growth_legend(ax: Axes, others: bool, theory: bool) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], color=INK, label="gradient flow")] if theory else []
+    if theory:
+        handles.append(Line2D([], [], color=INK, linewidth=6, alpha=0.28, label="mode clock"))
+    elif others:
+        handles += [
+            Line2D([], [], color=color(0), label="strongest of a mode"),
+            Line2D([], [], color=MUTED, linewidth=0.8, label="all others"),
+        ]
+    if handles:
+        ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.1)
 
 
 def _name_ends(ax: Axes, ends: list[tuple[float, str, str]]) -> None:
@@ -118,15 +136,22 @@ def _name_ends(ax: Axes, ends: list[tuple[float, str, str]]) -> None:
     gap, place = 0.062 * max(value for value, _, _ in ends), -np.inf
     for value, text, colour in sorted(ends):
         place = max(value, place + gap)
-        ax.annotate(text, (1, place), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points", color=colour,
-                    va="center", fontsize=8, annotation_clip=False)  # fmt: skip
+        ax.annotate(
+            text, (1, place), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points", color=colour,
+            va="center", fontsize=8, annotation_clip=False,
+        )  # fmt: skip
 
 
 @styled
 def plot_kernel_over_modes(
-    kernels: Floats, mode_spectra: Floats, discovered: Sequence[Sequence[int]], row_titles: Sequence[str], *, n_modes: int | None = None,
+    kernels: Floats,
+    mode_spectra: Floats,
+    discovered: Sequence[Sequence[int]],
+    row_titles: Sequence[str],
+    *,
+    n_modes: int | None = None,
     figure: Figure | None = None,
-) -> Figure:  # fmt: skip
+) -> Figure:
     """Kernel spectrum over mode spectra at several times [Pinson et al. fig S.5].
 
     Parameters
@@ -134,7 +159,7 @@ def plot_kernel_over_modes(
     kernels
         ``(n_times, H, W)``: |κ_f| at each time, one row of the figure.
     mode_spectra
-        ``(R, H, W)``: |q_αf|, one column a mode, as dots against the frequency index.
+        ``(R, H, W)``: |q_αf|, one column a mode, as dots.
     discovered
         For each time the modes learned by then; only these are drawn.
     row_titles
@@ -142,31 +167,40 @@ def plot_kernel_over_modes(
 
     Notes
     -----
-    Crosses sit on the dots; the area of a cross is proportional to |κ_f|, largest in the row = full size, and those below 3 %
-    of it are left out. One frequency of each conjugate pair is shown.
+    The frequencies of each panel are sorted by the mode's own |q_αf| (the paper keeps the order of their index), one of
+    each conjugate pair. Crosses sit on the dots; their area is proportional to |κ_f|, largest in the row = full
+    size, and those below 3 % of it are left out.
     """
     n_rows, n_columns = len(kernels), mode_spectra.shape[0]
-    figure = figure_for(figure, WIDTH, 0.4 + 1.15 * n_rows)
+    figure = figure_for(figure, max(WIDTH, 1.25 * n_columns), 0.5 + 1.2 * n_rows)
     axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True)
     half = half_spectrum((mode_spectra.shape[1], mode_spectra.shape[2])).indices
-    index = np.arange(len(half))
     for row in range(n_rows):
         kernel = kernels[row].reshape(-1)[half]
         relative = kernel / (kernel.max() or 1.0)
-        strong = relative > 0.03
         for a in range(n_columns):
-            ax = axes[row, a]
             if a not in discovered[row]:
-                ax.set_axis_off()
+                axes[row, a].set_axis_off()
                 continue
             q = mode_spectra[a].reshape(-1)[half]
-            ax.scatter(index, q, s=3, color=color(a, n_modes or n_columns), alpha=0.45, linewidths=0, rasterized=True)
-            ax.scatter(index[strong], q[strong], s=70 * relative[strong], marker="x", color=INK, linewidths=1.1)
+            _over_mode(axes[row, a], q, relative, color(a, n_modes or n_columns))
             if row == 0 or a not in discovered[row - 1]:
-                ax.set_title(f"mode {a + 1}", loc="center", fontsize=9, color=color(a, n_modes or n_columns))
-            ax.tick_params(labelsize=8, length=2)
-            ax.set_xticks([])
-        first = axes[row, min(discovered[row], default=0)]
-        first.set_ylabel(row_titles[row], fontsize=8)
-    figure.supxlabel("frequency f (one of each conjugate pair)", fontsize=9)
+                axes[row, a].set_title(f"mode {a + 1}", loc="center", fontsize=9, color=color(a, n_modes or n_columns))
+        axes[row, min(discovered[row], default=0)].set_ylabel(row_titles[row], fontsize=8)
+    figure.supxlabel("rank of the frequency in the mode", fontsize=9)
+    figure.supylabel("$|q_{αf}|$", fontsize=9)
     return figure
+
+
+def _over_mode(ax: Axes, q: Floats, relative: Floats, colour: str) -> None:
+    order = np.argsort(-q, kind="stable")
+    rank = np.arange(1, len(q) + 1)
+    strong = relative[order] > 0.03
+    ax.plot(rank, q[order], color=colour, linewidth=1, alpha=0.5)
+    ax.scatter(rank, q[order], s=4, color=colour, linewidths=0, rasterized=True)
+    ax.scatter(rank[strong], q[order][strong], s=60 * relative[order][strong], marker="x", color=INK, linewidths=1.0)
+    ax.set_xscale("log")
+    ticks = [10**k for k in range(5) if 10**k <= len(q)]
+    ax.set_xticks(ticks, [str(k) for k in ticks])
+    ax.minorticks_off()
+    ax.tick_params(labelsize=8, length=2)

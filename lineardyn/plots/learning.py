@@ -1,4 +1,4 @@
-"""Figures of learning: effective singular values, loss, alignment, balance over time [Pinson et al. fig 3-5, S.1, S.2]."""
+"""Figures of learning: effective singular values, loss, alignment, balance [Pinson et al. fig 3-5, S.1, S.2]."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ __all__ = [
     "plot_learning_times",
     "plot_loss",
     "plot_mode_curves",
+    "plot_off_diagonal",
     "plot_trajectory",
 ]
 
@@ -107,8 +108,10 @@ def _levels(ax: Axes, s: Floats) -> None:
     place -= max(0.0, float(place[0]) - high) if len(place) else 0.0
     for a, level in enumerate(s):
         ax.axhline(level, color=color(a, len(s)), linewidth=0.9, linestyle=(0, (4, 3)), alpha=0.8, zorder=1)
-        ax.annotate(f"$s_{{{a + 1}}}$", (1, place[a]), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
-                    color=color(a, len(s)), va="center", fontsize=10)  # fmt: skip
+        ax.annotate(
+            f"$s_{{{a + 1}}}$", (1, place[a]), (4, 0), xycoords=("axes fraction", "data"),
+            textcoords="offset points", color=color(a, len(s)), va="center", fontsize=10,
+        )  # fmt: skip
 
 
 def _kinds_legend(ax: Axes, labels: Sequence[str], points: bool, theory: bool) -> None:
@@ -158,9 +161,27 @@ def plot_loss(
         colour = used.get(name.split(",")[0], MUTED)
         ax.plot(where, values, "o", color=colour, mfc="white", markersize=3.6, mew=1.1, label=name)
     ax.set_xlim(float(x[0]), float(x[-1]))
-    ax.set_ylim(bottom=0)
+    if ax.dataLim.y0 < 0.5 * ax.dataLim.y1:
+        ax.set_ylim(bottom=0)
     ax.set_xlabel(xlabel)
     ax.set_ylabel("loss  ½⟨‖y − f(x)‖²⟩")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3 if len(curves) > 2 else 2, borderaxespad=0.1)
+    return figure
+
+
+@styled
+def plot_off_diagonal(
+    x: Floats, curves: dict[str, Floats], *, times: ArrayLike = (), xlabel: str = "time", ax: Axes | None = None
+) -> Figure:
+    """``‖B - diag B‖_F / s_1`` of each network, ``(n_runs, T)``; ``times``: when the modes are learned [fig S.1]."""
+    figure, ax = axes_for(ax)
+    for (name, runs), colour in zip(curves.items(), (INK, "#8c959f"), strict=False):
+        plot_band(x, runs, ax=ax, colour=colour, label=name)
+    mark_times(times, ax=ax)
+    ax.set_xlim(float(x[0]), float(x[-1]))
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel("$‖B - \\mathrm{diag}\\,B‖_F\\,/\\,s_1$")
     ax.legend(loc="upper right")
     return figure
 
@@ -178,12 +199,13 @@ def plot_balance(
         plot_band(x, ratios[:, :, i], ax=ax, colour=color(a, n_modes), label=label, width=1.5)
         seen.add(a)
     ax.set_yscale("log")
-    low, high = (float(v) for v in np.percentile(ratios, (1, 99)))
+    ax.set_xscale("log")  # most of it is over before the first mode is learned
+    low, high = (float(v) for v in np.nanpercentile(ratios, (1, 99)))
     ax.set_ylim(min(0.45, 0.9 * low), max(2.2, 1.1 * high))
     ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if ax.get_ylim()[0] <= t <= ax.get_ylim()[1]]
     ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
-    ax.minorticks_off()
-    ax.set_xlim(float(x[0]), float(x[-1]))
+    ax.yaxis.minorticks_off()
+    ax.set_xlim(float(x[x > 0][2]), float(x[-1]))
     ax.set_xlabel(xlabel)
     ax.set_ylabel("balance  $‖A_{·f}‖\\,/\\,|κ_f|$")
     ax.legend(loc="upper right", ncols=2)
@@ -194,7 +216,7 @@ def plot_balance(
 def plot_delays(
     measured: dict[str, Floats], expected: dict[str, Floats], names: dict[str, Sequence[str]], *, ax: Axes | None = None
 ) -> Figure:
-    """How much later the CNN learns each mode than the fully connected network: measured marks over the theory's bars."""
+    """How much later the CNN learns each mode than the fully connected network: marks over the theory's bars."""
     figure, ax = axes_for(ax, height=2.7)
     position, ticks, labels = 0.0, [], []
     for group, values in measured.items():
@@ -222,20 +244,27 @@ def plot_learning_times(
     times: dict[str, Floats], *, xlabel: str = "samples", n_modes: int | None = None, ax: Axes | None = None
 ) -> Figure:
     """When each network learns each mode, one row a network; ``(n_runs, R)`` as single runs and their median."""
-    figure, ax = axes_for(ax, height=0.7 + 0.62 * len(times), grid=False)
+    figure, ax = axes_for(ax, height=0.75 + 0.72 * len(times), grid=False)
     for row, runs in enumerate(times.values()):
         n = n_modes or runs.shape[1]
         ax.axhline(row, color="#eaeef2", linewidth=8, zorder=0, solid_capstyle="round")
+        end = float(runs[np.isfinite(runs)].max(initial=0.0))
+        above, before = True, -np.inf
         for a in range(runs.shape[1]):
             found = runs[np.isfinite(runs[:, a]), a]
             if len(found) == 0:
                 continue
+            middle = float(np.median(found))
+            above = not above if abs(middle - before) < 0.05 * end else True
+            before = middle
             ax.plot(found, np.full(len(found), row), "o", color=color(a, n), alpha=0.35, markersize=6, mew=0)
-            ax.plot(np.median(found), row, "o", color=color(a, n), markersize=9, mec="white")
-            ax.annotate(f"{a + 1}", (float(np.median(found)), row), (0, 9), textcoords="offset points", ha="center",
-                        color=color(a, n), fontsize=9)  # fmt: skip
+            ax.plot(middle, row, "o", color=color(a, n), markersize=9, mec="white")
+            ax.annotate(
+                f"{a + 1}", (middle, row), (0, 9 if above else -17), textcoords="offset points", ha="center",
+                color=color(a, n), fontsize=9,
+            )  # fmt: skip
     ax.set_yticks(range(len(times)), list(times))
-    ax.set_ylim(len(times) - 0.5, -0.7)
+    ax.set_ylim(len(times) - 0.4, -0.7)
     ax.set_xlim(left=0)
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
@@ -245,7 +274,7 @@ def plot_learning_times(
 
 @styled
 def plot_trajectory(trajectory: Trajectory, *, figure: Figure | None = None) -> Figure:
-    """What :meth:`lineardyn.Trajectory.plot` shows: B(t) over time, diagonal in colour and the rest grey; below, the loss."""
+    """What :meth:`lineardyn.Trajectory.plot` shows: B(t), diagonal in colour and the rest grey; below, the loss."""
     figure = figure_for(figure, WIDTH, 4.6)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     b = np.asarray(trajectory.effective_singular_values)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_images", "plot_modes", "plot_power_spectrum", "plot_singular_values"]
 
 Floats = NDArray[np.float64]
-_PER_ROW = 4
+_PER_ROW = 5
 
 
 def _show(ax: Axes, image: Floats) -> None:
@@ -34,6 +34,12 @@ def _bare(ax: Axes) -> None:
     for spine in ax.spines.values():
         spine.set_visible(True)
         spine.set_color("#d8dee4")
+
+
+def _columns(n: int) -> int:
+    """Pictures in a row: as even as can be, at most five, at least two."""
+    rows = -(-n // _PER_ROW)
+    return max(-(-n // max(rows, 1)), 2)
 
 
 @styled
@@ -61,7 +67,7 @@ def plot_modes(
     alive = np.flatnonzero(~modes.null)[:n]
     k = modes.u.shape[0]
     names = [str(i) for i in range(k)] if class_names is None else [str(name) for name in class_names]
-    per_row = min(_PER_ROW, max(len(alive), 2))
+    per_row = _columns(len(alive))
     rows = max(-(-len(alive) // per_row), 1)
     bar_height = 0.16 * k + 0.1
     figure = figure_for(figure, WIDTH, rows * (WIDTH / per_row + bar_height + 0.25))
@@ -90,8 +96,8 @@ def _class_bars(ax: Axes, loadings: Floats, names: list[str] | None) -> None:
 
 @styled
 def plot_images(images: Floats, titles: Sequence[str], *, figure: Figure | None = None) -> Figure:
-    """Images ``(n, C, H, W)`` in rows of four, each on its own scale (grey for one channel, colours for three)."""
-    per_row = min(_PER_ROW, max(len(images), 2))
+    """Images ``(n, C, H, W)`` in rows of at most five, each on its own scale; three channels are colours."""
+    per_row = _columns(len(images))
     rows = -(-len(images) // per_row)
     figure = figure_for(figure, WIDTH, rows * (WIDTH / per_row + 0.22))
     for i, (image, title) in enumerate(zip(images, titles, strict=True)):
@@ -131,8 +137,10 @@ def plot_singular_values(s: Floats, *, null: NDArray[np.bool_] | None = None, ax
     ax.set_ylim(floor, 2.2 * float(s.max() or 1.0))
     ax.set_xlim(0.4, len(s) + 0.6)
     ax.set_xticks(np.arange(1, len(s) + 1))
+    ax.yaxis.set_tick_params(which="both", length=0, labelleft=False)  # the values stand at the marks
+    ax.grid(False)
     ax.set_xlabel("mode α")
-    ax.set_ylabel("$s_α$")
+    ax.set_ylabel("$s_α$  (log scale)")
     return figure
 
 
@@ -145,10 +153,13 @@ def plot_power_spectrum(
     ``fit``: radii and powers of a fitted line, ``label`` says what it is.
     """
     figure, ax = axes_for(ax, height=2.7)
-    shown = (radius > 0) & (power > 0)
+    shown = (radius > 0) & (power > 1e-12 * power.max())  # the rest is round-off
     ax.loglog(radius[shown], power[shown], "o", color=color(0), markersize=5, label="mean over a ring")
     if fit is not None:
         ax.loglog(*fit, color=INK, linewidth=1.4, label=label)
+    octaves = [2**k for k in range(12) if 0.8 * radius[shown].min() <= 2**k <= 1.2 * radius[shown].max()]
+    ax.set_xticks(octaves, [str(k) for k in octaves])
+    ax.minorticks_off()
     ax.set_xlabel("radius of the frequency (cycles per image)")
     ax.set_ylabel("power")
     ax.legend(loc="lower left")

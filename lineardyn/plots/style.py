@@ -29,7 +29,7 @@ INK, MUTED, FAINT = "#1f2328", "#6e7781", "#d8dee4"
 # Okabe and Ito's palette, told apart with every common colour blindness; yellow left out (too pale for lines)
 _PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
-_STYLE: dict[str, Any] = {
+_STYLE: dict[Any, Any] = {
     "figure.facecolor": "white",
     "axes.facecolor": "white",
     "axes.spines.top": False,
@@ -77,7 +77,7 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def color(index: int, n: int = 1) -> str:
-    """The colour of mode ``index`` of ``n``: six apart, or as many as wanted from dark blue to pale (modes are ordered).
+    """The colour of mode ``index`` of ``n``: six apart, or as many as wanted from dark blue to pale, in order.
 
     >>> color(0, 4), color(1, 4)
     ('#0072B2', '#D55E00')

@@ -1,4 +1,4 @@
-"""Section 2: pure cosines, closed form over integration over training, and the delay of the CNN [Pinson et al. fig 3]."""
+"""Section 2: pure cosines, closed form over integration over training, the CNN's delay [Pinson et al. fig 3]."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lineardyn import (
 )
 from lineardyn.fourier import multiplicity
 from lineardyn.plots import plot_delays, plot_mode_curves
-from proofs_check.report.datasets import COSINES
+from proofs_check.report.datasets import AMPLITUDES, FREQUENCIES
 from proofs_check.report.section import Picture, Section, Table
 from proofs_check.report.times import crossing_times, dense_early
 
@@ -94,7 +94,7 @@ def balanced_fcn(modes: Modes, b0: Floats) -> list[Floats]:
 def compute(size: int, *, rng: int = 0) -> Cosines:
     """Both networks from the same b0, by closed form, gradient flow, and gradient descent at a finite learning rate."""
     shape = (size, size)
-    moments = SecondMoments.from_data(*pure_cosines(shape, COSINES["frequencies"], COSINES["amplitudes"]))
+    moments = SecondMoments.from_data(*pure_cosines(shape, FREQUENCIES, AMPLITUDES))
     modes = moments.modes()
     frequencies = [_frequency_of(modes, a) for a in range(len(modes.s))]
     m = np.array([multiplicity(f, shape) for f in frequencies])
@@ -124,12 +124,12 @@ def _one(
     network: LinearCNN | LinearFCN, moments: SecondMoments, weights: list[Floats], b0: Floats, t: Floats, n_pixels: int,
     m: NDArray[np.int64], speed: float,
 ) -> dict[str, Floats]:  # fmt: skip
-    """One network by closed form, flow and descent; its own time is ``speed · t`` (√P for the FCNN, whose learning rate is larger)."""
+    """One network by closed form, flow and descent; its own time is ``speed · t`` (√P times t for the FCNN)."""
     s = moments.modes().s
     closed = [
         sigmoid(speed * t, s=a, b0=b, n_pixels=n_pixels, multiplicity=int(k)) for a, b, k in zip(s, b0, m, strict=True)
     ]
-    flow = gradient_flow(network, moments, weights, speed * t, rtol=1e-9, atol=1e-12 * float(np.abs(weights[0]).max()))
+    flow = gradient_flow(network, moments, weights, speed * t, rtol=1e-10, atol=1e-13 * float(np.abs(weights[0]).max()))
     rate = float(t[-1]) / N_UPDATES
     descent = gradient_descent(
         network, moments, weights, learning_rate=speed * rate, n_steps=N_UPDATES, record_every=N_UPDATES // 200
@@ -162,12 +162,15 @@ def section(results: list[Cosines]) -> Section:
         id="pure-cosines",
         title="2 · Pure cosines: the closed form, tested",
         paragraphs=[
-            "Four classes, one cosine each. From a balanced, aligned start every effective singular value is a sigmoid: "
+            "Four classes, one cosine each. From a balanced, aligned start every effective singular value is a "
+            "sigmoid: "
             "the convolution multiplies its rate by √P, and divides it by √m, where m is 2 unless the frequency is its "
-            "own conjugate. The fully connected network (FCNN) has neither factor; its learning rate is √P larger here, "
+            "own conjugate. The fully connected network (FCNN) has neither factor; its learning rate is √P larger "
+            "here, "
             "as in the paper, so that only √m is left between the two.",
-            f"Closed form against integration: relative difference {gaps['cnn']:.1e} (CNN) and {gaps['fcnn']:.1e} (FCNN) at rtol "
-            f"10⁻⁹. {N_UPDATES} steps of gradient descent at learning rate {main.learning_rate:.3g} differ by "
+            f"Closed form against integration: relative difference {gaps['cnn']:.1e} (CNN) and {gaps['fcnn']:.1e} "
+            "(FCNN) at rtol "
+            f"10^−10. {N_UPDATES} steps of gradient descent at learning rate {main.learning_rate:.3g} differ by "
             f"{main.numbers()['descent_minus_closed_form']['cnn']:.1e}, of first order in the learning rate.",
         ],
         numbers={f"{r.size}x{r.size}": r.numbers() for r in results},
@@ -189,13 +192,15 @@ def _table(results: list[Cosines]) -> Table:
 
 def _pictures(results: list[Cosines]) -> list[Picture]:
     main = results[0]
-    names = {"cnn": "CNN", "fcnn": "fully connected network"}
+    names = {"cnn": "CNN", "fcnn": "Fully connected network"}
     curves = [
         Picture(
             f"cosines-{key}",
-            f"{title}: effective singular values over updates. Wide pale line: closed form. Thin line: gradient flow, integrated. "
+            f"{title}: effective singular values over updates. Wide pale line: closed form. Thin line: gradient "
+            "flow, integrated. "
             "Circles: gradient descent. The three lie on one another."
-            + (" The learning rate is √P larger than the CNN's: mode 1 (the constant image) is learned at the same time, the "
+            + (" The learning rate is √P larger than the CNN's: mode 1 (the constant image) is learned at the same "
+               "time, the "
                "others √2 earlier than by the CNN." if key == "fcnn" else " Stages, in the order of s."),
             lambda key=key: _curves(main, key), "fig 3",  # type: ignore[misc]
         )
@@ -203,8 +208,10 @@ def _pictures(results: list[Cosines]) -> list[Picture]:
     ]  # fmt: skip
     delays = Picture(
         "cosines-delay",
-        "How much later the CNN learns each mode than the FCNN. Theory √m (bars) and measurement (diamonds). The paper names only "
-        "(0, 0) as exception from √2; every self-conjugate frequency is one, as (0, 4) shows on 8 × 8 pixels (erratum E6).",
+        "How much later the CNN learns each mode than the FCNN. Theory √m (bars) and measurement (diamonds). The "
+        "paper names only "
+        "(0, 0) as exception from √2; every self-conjugate frequency is one, as (0, 4) shows on 8 × 8 pixels "
+        "(erratum E6).",
         lambda: plot_delays(
             {_group(r): r.delays for r in results},
             {_group(r): np.sqrt(r.m) for r in results},

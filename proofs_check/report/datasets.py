@@ -14,12 +14,13 @@ import lineardyn.data
 from lineardyn.errors import ArgumentError
 from proofs_check.report.options import ReportOptions
 
-__all__ = ["COSINES", "Dataset", "load_dataset"]
+__all__ = ["AMPLITUDES", "FREQUENCIES", "Dataset", "load_dataset"]
 
 Floats = NDArray[np.float64]
 
-COSINES = {"frequencies": [(0, 0), (5, 2), (1, 7), (0, 4)], "amplitudes": [1.5, 1.0, 0.5, 0.2]}
-"""The pure cosines of Pinson et al. fig 3."""
+FREQUENCIES = ((0, 0), (5, 2), (1, 7), (0, 4))
+AMPLITUDES = (1.5, 1.0, 0.5, 0.2)
+"""Frequencies and amplitudes of the pure cosines of Pinson et al. fig 3."""
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _N_PATCHES = 4000
@@ -64,14 +65,18 @@ def _shapes(options: ReportOptions) -> Dataset:
         else []
     )
     names = ("disc", "ring", "square", "frame", "triangle")[: len(images)]
-    text = f"{len(images)} geometric shapes, one image a class, {size} × {size} pixels; the mean is kept. The paper does not print its images: these are ours."
+    text = (
+        f"{len(images)} geometric shapes, one image a class, {size} × {size} pixels; the mean is kept. The paper does "
+        f"not print its images: these are ours."
+    )
     return Dataset("shapes", "Geometric shapes", text, images, targets, names, images, notes=notes)
 
 
 def _patches(options: ReportOptions) -> Dataset:
     images, targets = lineardyn.natural_patches(options.pixels, _N_PATCHES, rng=options.seed)
     text = (
-        f"{_N_PATCHES} patches of {options.pixels} × {options.pixels} pixels from the photograph that matplotlib ships; the "
+        f"{_N_PATCHES} patches of {options.pixels} × {options.pixels} pixels from the photograph that matplotlib "
+        "ships; the "
         f"task is to tell in which of the four rotations a patch is shown. Per-pixel training mean subtracted."
     )
     return _split(
@@ -81,10 +86,8 @@ def _patches(options: ReportOptions) -> Dataset:
 
 
 def _cosines(options: ReportOptions) -> Dataset:
-    images, targets = lineardyn.pure_cosines(
-        (options.pixels, options.pixels), COSINES["frequencies"], COSINES["amplitudes"]
-    )
-    names = [f"({u}, {v})" for u, v in COSINES["frequencies"]]
+    images, targets = lineardyn.pure_cosines((options.pixels, options.pixels), FREQUENCIES, AMPLITUDES)
+    names = [f"({u}, {v})" for u, v in FREQUENCIES]
     text = "Four classes, one cosine each: the data of the paper's fig 3, here from small random starts."
     return Dataset("cosines", "Pure cosines", text, images, targets, names, images)
 
@@ -93,7 +96,7 @@ def _digits(options: ReportOptions) -> Dataset:
     classes = options.classes or tuple(range(10))
     images, targets = lineardyn.load_digits(classes=classes)
     names = tuple(str(c) for c in classes)
-    text = f"scikit-learn's handwritten digits {', '.join(names)}: {len(images)} images; per-pixel training mean subtracted."
+    text = f"scikit-learn's handwritten digits {', '.join(names)}: {len(images)} images, training mean subtracted."
     images = _resized(images, options)
     return _split(Dataset("digits", "Handwritten digits", text, images, targets, names, images), options)
 
@@ -151,7 +154,8 @@ def _resized(images: Floats, options: ReportOptions) -> Floats:
         return images
     if options.size > min(height, width):
         raise ArgumentError(
-            f"--size is {options.size}, expected at most {min(height, width)}, the size of these images ({height}, {width}): "
+            f"--size is {options.size}, expected at most {min(height, width)}, the size of these images ({height}, "
+            f"{width}): "
             f"averaging makes images smaller only"
         )
     return lineardyn.data.resize(images, options.size)
@@ -159,7 +163,8 @@ def _resized(images: Floats, options: ReportOptions) -> Floats:
 
 def _examples(images: Floats, targets: Floats) -> Floats:
     """The first image of each class, copied."""
-    return images[targets.argmax(axis=0)].copy()
+    first: Floats = images[targets.argmax(axis=0)].copy()
+    return first
 
 
 def _split(data: Dataset, options: ReportOptions) -> Dataset:
@@ -175,8 +180,14 @@ def _split(data: Dataset, options: ReportOptions) -> Dataset:
 
 
 def _with_test(
-    name: str, title: str, text: str, train: tuple[Floats, Floats], test: tuple[Floats, Floats], names: Sequence[str], options: ReportOptions
-) -> Dataset:  # fmt: skip
+    name: str,
+    title: str,
+    text: str,
+    train: tuple[Floats, Floats],
+    test: tuple[Floats, Floats],
+    names: Sequence[str],
+    options: ReportOptions,
+) -> Dataset:
     images, held = _resized(train[0], options), _resized(test[0], options)
     text += f": {len(images)} training and {len(held)} test images, per-pixel training mean subtracted."
     data = Dataset(name, title, text, images, train[1], names, _examples(images, train[1]), test=(held, test[1]))
@@ -185,6 +196,12 @@ def _with_test(
 
 def _centred(data: Dataset) -> Dataset:
     """Subtract the per-pixel training mean, in place: 20,000 colour images are half a gigabyte."""
+    if np.ptp(data.images, axis=0).max() <= 1e-14 * np.abs(data.images).max():
+        raise ArgumentError(
+            f"--data {data.title}: all images are equal (constant), expected images that differ: nothing is left "
+            "when their "
+            f"mean is subtracted"
+        )
     mean = data.images.mean(axis=0)
     data.images.__isub__(mean)
     if data.test is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from lineardyn import LinearCNN, LinearFCN, SecondMoments, max_learning_rate
 from lineardyn.fourier import half_spectrum
 from proofs_check.report.datasets import Dataset
 from proofs_check.report.runs import Curves, Job, Network, horizon, in_threads, run_job
-from proofs_check.report.times import crossing_times, dense_early
+from proofs_check.report.times import crossing_times, dense_early, median_times
 
 __all__ = ["Learning", "Moments", "Plan", "compute", "moments_of", "plan", "top_share"]
 
@@ -25,7 +26,7 @@ Floats = NDArray[np.float64]
 START = 0.01
 """Standard deviation of the start in units of the smallest final |κ_f| of an uncoupled mode."""
 RATE = 0.015
-"""One-sample learning rate in units of the full-batch limit 2/λ_max times the share of the images' power in one mode."""
+"""One-sample learning rate in units of the full-batch limit 2/λ_max times the share of the power in one mode."""
 MAX_UPDATES = 100_000
 """P fig 5 has 60,000 (shapes) and 100,000 (CIFAR-4)."""
 HIDDEN = 16
@@ -45,7 +46,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is run: networks, starts' scale, horizon, learning rate. The FCNN's clock and learning rate are √P times these."""
+    """What is run: networks, starts' scale, horizon, learning rate; the FCNN's clock and rate are √P times these."""
 
     networks: dict[str, Network]
     scale: float
@@ -94,15 +95,20 @@ class Learning:
 
     @property
     def delays(self) -> Floats:
-        """Median over runs of the CNN's time over the FCNN's, ``(R,)``, each to half of s, at a learning rate √P larger."""
-        return np.asarray(np.median(self.times("cnn"), axis=0) / np.median(self.times("fcnn"), axis=0))
+        """Median time of the CNN over that of the FCNN, whose learning rate is √P larger: ``(R,)``, to half of s."""
+        return np.asarray(median_times(self.times("cnn")) / median_times(self.times("fcnn")))
 
     def discovered(self) -> list[tuple[float, list[int]]]:
-        """For each mode that the median run learns: the time at which it has 90 %, and the modes learned by then."""
-        times = np.median(self.times("cnn", 0.9), axis=0)
-        half = np.median(self.times("cnn"), axis=0)
+        """Stages of the median run of the CNN: when a mode has 90 % of what it reaches, and which modes have.
+
+        A mode that does not reach half of its singular value counts as not learned.
+        """
+        curve = np.median(self.stack("cnn", "diagonal"), axis=0)
+        goal = np.minimum(self.s, curve[-1])
+        learned = curve[-1] >= 0.5 * self.s
+        times = np.where(learned, crossing_times(self.x, curve, np.where(learned, goal, 1.0), 0.9), np.nan)
         stages = sorted(float(t) for t in times if np.isfinite(t))
-        return [(t, [a for a in range(len(self.s)) if half[a] <= t]) for t in stages]
+        return [(t, [a for a in range(len(self.s)) if times[a] <= t]) for t in stages]
 
     def kernel_at(self, x: float) -> Floats:
         """Mean over runs of the kernel's spectrum ``(H, W)`` at a number of samples, as in S.5."""
@@ -122,8 +128,8 @@ class Learning:
             "learning_rate_share_of_limit": self.plan.rate_share,
             "updates": self.plan.n_updates,
             "all_modes_reached": self.plan.reached,
-            "samples_to_half": {"cnn": np.median(cnn, axis=0), "fcnn": np.median(fcnn, axis=0)},
-            "samples_to_half_trained": {k: np.median(self.times(k, trained=True), axis=0) for k in NETWORKS},
+            "samples_to_half": {"cnn": median_times(cnn), "fcnn": median_times(fcnn)},
+            "samples_to_half_trained": {k: median_times(self.times(k, trained=True)) for k in NETWORKS},
             "delay_cnn_over_fcnn": self.delays,
             "runs_learned_in_order": {"cnn": in_order(cnn), "fcnn": in_order(fcnn)},
             "trained_minus_flow": {k: self.gap(k) for k in NETWORKS},
@@ -154,8 +160,18 @@ class Learning:
         }
 
     def kernel_share(self) -> dict[str, float]:
-        """Share of the first layer's power in the strongest 5 % of the frequencies at the end, mean over runs."""
-        return {k: float(np.mean([top_share(run.kernel[-1]) for run in self.flow[k]])) for k in NETWORKS}
+        """Share of the first layer's power in the strongest 5 % of the frequencies, mean over runs.
+
+        At the time at which each network's last mode to be learned has half of its singular value, and at the end.
+        """
+        shares = {}
+        for key, runs in self.flow.items():
+            times = median_times(self.times(key))
+            last = float(times[np.isfinite(times)].max(initial=0.0)) or float(self.x[-1])
+            i = int(np.argmin(np.abs(self.x - last)))
+            shares[key] = float(np.mean([top_share(run.kernel[i]) for run in runs]))
+            shares[f"{key}_end"] = float(np.mean([top_share(run.kernel[-1]) for run in runs]))
+        return shares
 
 
 def top_share(spectrum: Floats, share: float = TOP) -> float:
@@ -172,7 +188,7 @@ def in_order(times: Floats) -> int:
     """Runs in which the modes were learned in the order of their singular values (never learned: last)."""
     filled = np.where(np.isfinite(times), times, np.inf)
     with np.errstate(invalid="ignore"):
-        return int(sum(all(a <= b for a, b in zip(row, row[1:], strict=False)) for row in filled.tolist()))
+        return int(sum(all(a <= b for a, b in pairwise(row)) for row in filled.tolist()))
 
 
 def moments_of(dataset: Dataset) -> Moments:
@@ -184,7 +200,7 @@ def moments_of(dataset: Dataset) -> Moments:
 
 
 def plan(moments: Moments, *, rng: int) -> Plan:
-    """Scale of the starts, horizon and learning rate from the data alone; a first run of each network finds the last two."""
+    """Scale of the starts, horizon and learning rate from the data alone; a first run of the CNN finds the last two."""
     train = moments.train
     k, channels = train.n_outputs, train.image_shape[0]
     cnn = LinearCNN(train.image_shape, n_outputs=k)

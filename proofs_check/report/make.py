@@ -8,14 +8,14 @@ from pathlib import Path
 
 from proofs_check.claims import claims
 from proofs_check.report import cosines, learning, learning_section, ledger, structure, sums
-from proofs_check.report.datasets import load_dataset
+from proofs_check.report.datasets import Dataset, load_dataset
 from proofs_check.report.options import ReportOptions
 from proofs_check.report.output import ReportFolder
 from proofs_check.report.progress import Steps
 from proofs_check.report.rendering import Page, write
 from proofs_check.report.section import Section
 from proofs_check.report.summary import facts
-from proofs_check.report.warmup import N_PARTS, compile_kernels
+from proofs_check.report.warmup import compile_kernels, n_parts
 
 __all__ = ["make_report"]
 
@@ -39,7 +39,7 @@ def make_report(options: ReportOptions, steps: Steps) -> tuple[Path, list[ledger
             for name in options.data:
                 data.append(load_dataset(name, options))
                 advance()
-        with steps.step("compiling", N_PARTS) as advance:
+        with steps.step("compiling", n_parts()) as advance:
             compile_kernels(advance)
         with steps.step("claims", len(claims())) as advance:
             entries = ledger.compute(n=N_INSTANCES, seed=options.seed, advance=advance)
@@ -77,9 +77,7 @@ def make_report(options: ReportOptions, steps: Steps) -> tuple[Path, list[ledger
         return folder.finish() / "index.html", entries
 
 
-def _learn(
-    dataset: learning.Dataset, options: ReportOptions, steps: Steps
-) -> tuple[structure.Structure, learning.Learning]:
+def _learn(dataset: Dataset, options: ReportOptions, steps: Steps) -> tuple[structure.Structure, learning.Learning]:
     title = dataset.title.lower()
     with steps.step(f"{title}: statistics", 2) as advance:
         moments = learning.moments_of(dataset)

@@ -37,7 +37,8 @@ class ReportFolder:
         except OSError as error:
             self._remove()
             raise ArgumentError(
-                f"--out {self.target} cannot be written ({error.strerror or error}), expected a folder in a place where "
+                f"--out {self.target} cannot be written ({error.strerror or error}), expected a folder in a place "
+                "where "
                 f"you may write: choose another with --out"
             ) from None
         return self
@@ -65,7 +66,7 @@ class ReportFolder:
     def finish(self) -> Path:
         """Rename to the place asked for; an earlier report there is replaced, and restored if that fails."""
         _check_target(self.target)
-        os.chmod(self.path, 0o755)
+        self.path.chmod(0o755)
         old = None
         if self.target.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{self.target.name}-old-", dir=self.target.parent)) / "report"

@@ -15,7 +15,7 @@ Advance = Callable[[], None]
 
 
 class Steps:
-    """``with steps.step("compiling", 4) as advance: ...; advance()`` shows one named bar; ``seconds`` keeps the times."""
+    """``with steps.step("compiling", 4) as advance: advance()`` shows one named bar; ``seconds`` keeps the times."""
 
     def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
         self.console = Console(quiet=quiet) if console is None else console

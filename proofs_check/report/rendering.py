@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import platform
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import markupsafe
 
 from lineardyn.plots import save_figure
 from proofs_check.report.ledger import Entry
@@ -19,7 +21,7 @@ from proofs_check.report.output import MARK
 from proofs_check.report.section import Picture, Section, plain
 from proofs_check.report.summary import Fact
 
-__all__ = ["Page", "versions", "write"]
+__all__ = ["Page", "mathematics", "versions", "write"]
 
 LARGEST_SVG = 400_000
 """Bytes above which the page embeds the PNG: scatter plots of thousands of dots."""
@@ -61,10 +63,26 @@ def write(page: Page, folder: Path, advance: Callable[[], None]) -> None:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
+    environment.filters["mathematics"] = mathematics
     html = environment.get_template("report.html").render(page=page, sources=sources, sizes=sizes, versions=versions())
     (folder / "index.html").write_text(html, encoding="utf-8", newline="\n")
     numbers = json.dumps(plain(_numbers(page)), indent=1, ensure_ascii=False, allow_nan=False)
     (folder / "numbers.json").write_text(numbers + "\n", encoding="utf-8", newline="\n")
+
+
+def mathematics(text: str) -> markupsafe.Markup:
+    """``κ_f``, ``q_αf``, ``10^-9`` with their indices set below or above the line; everything else escaped.
+
+    >>> str(mathematics("|κ_f| < 10^-9"))
+    '|κ<sub>f</sub>| &lt; 10<sup>-9</sup>'
+    """
+    escaped = str(markupsafe.escape(text))
+    for mark, tag in (("_", "sub"), (r"\^", "sup")):
+        escaped = re.sub(mark + r"\{([^}]{1,20})\}", rf"<{tag}>\1</{tag}>", escaped)
+        escaped = re.sub(
+            rf"(?<=[^\s_]){mark}([−-]?[0-9.]*[0-9]|[A-Za-zα-ω·∞*]{{1,2}})(?![A-Za-z_])", rf"<{tag}>\1</{tag}>", escaped
+        )
+    return markupsafe.Markup(escaped)
 
 
 def _numbers(page: Page) -> dict[str, Any]:

@@ -31,7 +31,7 @@ BIG = 10**8  # bytes of images above which two threads at a time keep memory sma
 
 @dataclass(frozen=True)
 class Curves:
-    """One run: B's diagonal and off-diagonal size, losses, kernel spectrum and balance over time (modes: not the null ones)."""
+    """One run: B's diagonal and off-diagonal size, losses, kernel and balance over time; null modes left out."""
 
     t: Floats
     diagonal: Floats
@@ -103,7 +103,9 @@ def mode_rates(moments: SecondMoments, *, convolutional: bool) -> Floats:
 def horizon(
     network: Network, moments: SecondMoments, weights: list[Floats], growth: float
 ) -> tuple[float, bool, list[Floats]]:
-    """When to stop, whether all modes were learned by then, and the weights there: 1.1 times the time at which every mode has 90 %, at most ten times what uncoupled modes would take.
+    """When to stop, whether all modes were learned by then, and the weights there.
+
+    1.1 times the time at which every mode has 90 %, at most ten times what uncoupled modes would take.
 
     ``growth`` is the logarithm of final over initial size of an effective singular value. The run is integrated over
     windows that double, from the fastest mode's time on.

@@ -1,4 +1,4 @@
-"""Section 1: what there is to learn. Modes, class coherence, power spectrum [Pinson et al. fig 2, S.4; sections 2.1, A]."""
+"""Section 1: what there is to learn. Modes, class coherence, power spectrum [Pinson et al. fig 2, S.4, app. A]."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Structure:
 
     @property
     def largest_coefficient(self) -> Floats:
-        """``max_f ‖q_αf‖``, channels together: 1/√m for a pure cosine, small where a mode is spread over frequencies."""
+        """``max_f ‖q_αf‖``: 1/√m for a pure cosine, small where a mode is spread over frequencies."""
         largest: Floats = np.linalg.norm(self.modes.q, axis=1).max(axis=(1, 2))
         return largest
 
@@ -91,10 +91,12 @@ def _about_modes(result: Structure, alive: int) -> str:
     if result.coherence > 1 - 1e-9:
         return (
             text
-            + "All images of a class are equal (class coherence 1), so Σˣˣ is diagonal in the modes: what the paper assumes in eq 3."
+            + "All images of a class are equal (class coherence 1), so Σˣˣ is diagonal in the modes: what the paper "
+            "assumes in eq 3."
         )
     return text + (
-        f"Class coherence, the share of the images' power that lies in the modes, is {result.coherence:.3g}: Σˣˣ is not "
+        f"Class coherence, the share of the images' power that lies in the modes, is {result.coherence:.3g}: Σˣˣ is "
+        "not "
         f"diagonal in the modes, the modes are coupled, and the flow below uses the full Σˣˣ ({result.form} form)."
     )
 
@@ -115,12 +117,14 @@ def _pictures(result: Structure) -> list[Picture]:
     fit = law.line if len(law.line[0]) else None
     return [
         Picture(
-            f"{data.name}-images", "One image of each class" + (", the mean not yet subtracted." if data.centred else "."),
+            f"{data.name}-images",
+            "One image of each class" + (", the mean not yet subtracted." if data.centred else "."),
             lambda: plot_images(data.examples, data.class_names), "fig 2 (a)",
         ),
         Picture(
             f"{data.name}-modes",
-            "The modes, from the broadest distinction between classes to the finest. Above: the right singular vector as an "
+            "The modes, from the broadest distinction between classes to the finest. Above: the right singular "
+            "vector as an "
             "image (red positive, blue negative; colours around grey for RGB). Below: how much of it each class has.",
             lambda: plot_modes(modes, class_names=data.class_names, n=8), "fig 2 (b-d), S.4",
         ),

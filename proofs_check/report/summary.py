@@ -62,7 +62,8 @@ def _facts_of(r: Learning) -> list[Fact]:
     result.append(
         Fact(
             f"{100 * share['cnn']:.0f} %",
-            f"of the kernel's power in 5 % of the frequencies; fully connected {100 * share['fcnn']:.0f} % ({title})",
+            "of the kernel's power in 5 % of the frequencies when the last mode is learned; fully connected "
+            f"{100 * share['fcnn']:.0f} % ({title})",
             place,
         )
     )

@@ -36,7 +36,7 @@ N_TIMES = 201
 
 @dataclass(frozen=True)
 class Sums:
-    """One data set of sums of cosines: kernel spectra ``(T, H, W)`` and effective singular values ``(T, R)`` three ways."""
+    """One data set of sums of cosines: kernels ``(T, H, W)`` and effective singular values ``(T, R)`` three ways."""
 
     size: int
     images: Floats
@@ -85,7 +85,7 @@ def compute(size: int, *, rng: int = 0) -> Sums:
     clock = ModeClock(modes, network, weights)
     t_end = _time_to(clock, modes.s, 0.995)
     t, rate = dense_early(t_end, N_TIMES), t_end / N_UPDATES
-    flow = gradient_flow(network, moments, weights, t, rtol=1e-9, atol=1e-12 * float(np.abs(weights[0]).max()))
+    flow = gradient_flow(network, moments, weights, t, rtol=1e-10, atol=1e-13 * float(np.abs(weights[0]).max()))
     descent = gradient_descent(
         network,
         (images, targets),
@@ -154,7 +154,7 @@ def _largest(kernel: Floats, group: list[tuple[int, int]]) -> tuple[int, int]:
 
 def _shares(kernel: Floats, group: list[tuple[int, int]]) -> list[float]:
     power = np.array([kernel[f] ** 2 for f in group])
-    return (power / power.sum()).tolist()
+    return [float(share) for share in power / power.sum()]
 
 
 def section(result: Sums) -> Section:
@@ -165,10 +165,13 @@ def section(result: Sums) -> Section:
         id="sums-of-cosines",
         title="3 · Sums of cosines: one clock per mode, and its winners",
         paragraphs=[
-            "Two classes, each a sum of three cosines, no frequency shared. All frequencies of a mode are driven by one scalar, "
-            "its clock Θ(t): |κ_f| grows as exp(√P |q_f| Θ). So the frequency with the largest coefficient outgrows the others "
+            "Two classes, each a sum of three cosines, no frequency shared. All frequencies of a mode are driven by "
+            "one scalar, "
+            "its clock Θ(t): |κ_f| grows as exp(√P |q_f| Θ). So the frequency with the largest coefficient outgrows "
+            "the others "
             "exponentially until the mode is learned, and Θ(∞) gives the winners without integration.",
-            f"Clock against integration: relative difference {numbers['flow_minus_clock']:.1e}. One-sample SGD with {N_UPDATES} "
+            f"Clock against integration: relative difference {numbers['flow_minus_clock']:.1e}. One-sample SGD with "
+            f"{N_UPDATES} "
             f"updates stays within {numbers['sgd_minus_clock']:.2g} of s: it counts how often each class was drawn. "
             + ("The winners predicted by the clock won in the flow and under SGD." if agree
                else "The winners predicted by the clock did not all win: see the table."),
@@ -201,13 +204,15 @@ def _pictures(result: Sums) -> list[Picture]:
         Picture("sums-images", "The two classes.", lambda: plot_images(result.images, ["class 1", "class 2"]), "fig 4"),
         Picture(
             "sums-learning",
-            "Effective singular values. Wide pale line: the clock. Thin line: gradient flow. Circles: one-sample SGD, whose "
+            "Effective singular values. Wide pale line: the clock. Thin line: gradient flow. Circles: one-sample "
+            "SGD, whose "
             "steps follow the luck of the draw.",
             lambda: _learning(result), "fig 4",
         ),
         Picture(
             "sums-winners",
-            "Kernel coefficients |κ_f| of the six frequencies, in the colour of their mode: the dominant frequency of each takes all, the "
+            "Kernel coefficients |κ_f| of the six frequencies, in the colour of their mode: the dominant frequency "
+            "of each takes all, the "
             "others stop growing when their mode is learned. Wide pale line: the clock.",
             lambda: _winners(result), "fig 4, eq 23-24",
         ),
@@ -218,7 +223,8 @@ def _learning(result: Sums) -> Figure:
     rate = result.learning_rate
     figure = plot_mode_curves(
         result.t / rate, result.flow, s=result.s, points=(result.trained_t[::5] / rate, result.trained[::5]),
-        theory=(result.t / rate, result.clock), labels=("gradient flow", "one-sample SGD", "mode clock"), xlabel="updates",
+        theory=(result.t / rate, result.clock), labels=("gradient flow", "one-sample SGD", "mode clock"),
+        xlabel="updates",
     )  # fmt: skip
     figure.axes[0].set_ylabel("b(t)")
     return figure

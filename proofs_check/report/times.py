@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["crossing_times", "dense_early"]
+__all__ = ["crossing_times", "dense_early", "median_times"]
 
 Floats = NDArray[np.float64]
 
@@ -38,3 +38,17 @@ def dense_early(t_end: float, n: int) -> Floats:
     """``n`` times from 0 to ``t_end``, closer together at the start, where the first modes are learned."""
     grid: Floats = t_end * np.linspace(0.0, 1.0, n) ** 2
     return grid
+
+
+def median_times(times: Floats) -> Floats:
+    """Median over runs of ``(n_runs, R)``, where NaN (never) counts as the latest; NaN if the median run never does.
+
+    >>> median_times(np.array([[1.0, np.nan], [2.0, np.nan], [np.nan, 5.0]])).tolist()
+    [2.0, nan]
+    """
+    filled = np.sort(np.where(np.isnan(times), np.inf, times), axis=0)
+    middle = len(filled) // 2
+    low = filled[middle - 1] if len(filled) % 2 == 0 else filled[middle]
+    with np.errstate(invalid="ignore"):
+        both: Floats = 0.5 * (low + filled[middle])
+    return np.where(np.isfinite(both), both, np.nan)
