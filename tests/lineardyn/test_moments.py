@@ -317,6 +317,7 @@ def test_a_batch_may_lack_classes(form):
     same_moments(SecondMoments.from_batches(batches[::-1], form=form), whole)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("form", ["modes", "dense", "samples"])
 def test_a_torch_data_loader_is_a_source_of_batches(form):
     torch = pytest.importorskip("torch")

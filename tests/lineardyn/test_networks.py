@@ -162,6 +162,7 @@ def torch_forward(torch, weights, images):
     return torch.einsum("ncij,kijc->nk", x, weights[-1])
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("kind", sorted(KINDS))
 @pytest.mark.parametrize("widths", [(), (1,), (3, 2)])
 def test_gradient_equals_torch_autograd(kind, widths):

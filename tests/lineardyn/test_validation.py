@@ -102,6 +102,7 @@ def test_choices_are_read_in_any_case():
     assert v.check_choice("method", "DOP853", ["dop853"]) == "dop853"
 
 
+@pytest.mark.torch
 def test_a_torch_tensor_with_a_graph_is_read():
     torch = pytest.importorskip("torch")
     tensor = torch.ones(2, 3, requires_grad=True) * 2
