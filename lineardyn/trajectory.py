@@ -119,7 +119,7 @@ class Trajectory:
             return self.network.unpack(base + share * (self.states[after] - base))
         arguments = kernel_arguments(self.network, self.moments, self.settings.weight_decay)
         result = integrate(
-            arguments, base, np.array([time - base_time]), method=self.stats["method"],
+            arguments, base, np.array([time - base_time]), method=self.settings.method,
             rtol=self.settings.rtol, atol=self.settings.atol, max_steps=self.settings.max_steps,
         )  # fmt: skip
         return self.network.unpack(result.states[-1])

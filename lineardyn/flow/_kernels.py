@@ -17,12 +17,12 @@ from numba import njit
 # contraction to FMA and reassociated sums, but NaN and infinity keep their meaning: a diverging flow must be seen
 FAST = {"contract", "reassoc", "nsz", "arcp"}
 
-RUNNING, DONE, STEP_TOO_SMALL, NON_FINITE, MAX_STEPS = 0, 1, 2, 3, 4
+RUNNING, DONE, STEP_TOO_SMALL, NON_FINITE, MAX_STEPS, STIFF = 0, 1, 2, 3, 4, 5
 
 # slots of the float control block of an integrator, carried from one call to the next
-TIME, STEP, OLD_ERROR, OLD_STEP, RADIUS, FIXED = 0, 1, 2, 3, 4, 5
+TIME, STEP, OLD_ERROR, OLD_STEP, RADIUS, FIXED, WATCH = 0, 1, 2, 3, 4, 5, 6
 # slots of its integer counters
-STEPS, REJECTED, CALLS, NEXT, SINCE_RADIUS, MOST_STAGES = 0, 1, 2, 3, 4, 5
+STEPS, REJECTED, CALLS, NEXT, SINCE_RADIUS, MOST_STAGES, LIMITED = 0, 1, 2, 3, 4, 5, 6
 
 BLOCK = 2048  # doubles of a stage sum that stay in the cache
 
@@ -461,14 +461,15 @@ def first_step(y, f, order, rtol, atol, span):
 @njit(nogil=True, cache=True)
 def advance_runge_kutta(
     y, stages, scratch, control, counts, times, out, budget, max_steps, rtol, atol,
-    table, errors, interpolant, n_main, error_order,
+    table, errors, interpolant, n_main, error_order, limit,
     conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
 ):  # fmt: skip
     """Take up to ``budget`` steps of an embedded pair; returns a status code.
 
     ``table``: row j holds the coefficients of stage j; row ``n_main`` those of the solution, so that stage ``n_main``
     is f at the new point (all pairs here reuse it as the next first stage). Rows after it serve the interpolant.
-    ``stages[0]`` holds f(y) on entry and on return.
+    ``stages[0]`` holds f(y) on entry and on return. Steps are kept at ``h ρ <= limit``, where the pair and its
+    interpolant still damp the fast directions; after ``control[WATCH]`` > 0 steps so limited in a row it says STIFF.
     """
     end = times[-1]
     trial = scratch[2]
@@ -515,11 +516,15 @@ def advance_runge_kutta(
             counts[REJECTED] += 1
             control[STEP] = h * max(0.2, 0.9 * error ** (-1.0 / (error_order + 1)))
             continue
+        rate = _relaxation_rate(stages, scratch[0], h, table, n_main)
         counts[STEPS] += 1
         new = end if h == end - t else t + h
         if counts[NEXT] < times.size and times[counts[NEXT]] < new:
+            # on the way into a fast relaxation the interpolant of a high order errs far more than the step
+            settled = counts[LIMITED] >= 4 and rate * h <= 1.1 * limit
+            careful = interpolant.shape[0] > n_main + 1 and rate * h > 0.5 * limit and not settled
             _fill_runge_kutta(
-                y, stages, scratch[0], t, h, new, counts, times, out, table, interpolant, n_main,
+                y, stages, scratch[0], t, h, new, counts, times, out, table, interpolant, n_main, careful,
                 conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
             )  # fmt: skip
         y[:] = trial
@@ -531,6 +536,15 @@ def advance_runge_kutta(
         if control[FIXED] == 0.0:
             control[STEP] = h * _growth(error, control[OLD_ERROR], error_order)
             control[OLD_ERROR] = max(error, 1e-4)
+            control[RADIUS] = rate
+            if control[STEP] * rate > limit:
+                control[STEP] = max(limit / rate, 0.2 * h)
+                counts[LIMITED] += 1
+            else:
+                counts[LIMITED] = 0
+            if control[WATCH] > 0.0 and counts[LIMITED] >= control[WATCH]:
+                counts[LIMITED] = 0
+                return STIFF
     return RUNNING
 
 
@@ -545,37 +559,20 @@ def _growth(error, old_error, error_order):
 
 @njit(nogil=True, cache=True)
 def _fill_runge_kutta(
-    y, stages, scratch, t, h, new, counts, times, out, table, interpolant, n_main,
+    y, stages, scratch, t, h, new, counts, times, out, table, interpolant, n_main, careful,
     conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
 ):  # fmt: skip
     """Values at the recorded times strictly inside the step.
 
-    The interpolant ``y + h Σ_j p_j(θ) stages_j`` of a high-order pair multiplies what is left of the fast directions
-    thousandfold where stability limits the step (h ρ near 6 for DOP853): there a step of size θh of the pair itself
-    replaces it.
+    They are the interpolant ``y + h Σ_j p_j(θ) stages_j``, or, where ``careful``, a step of size θh of the pair itself.
     """
-    if interpolant.shape[0] > n_main + 1 and _stiffness(stages, scratch, h, table, n_main) > 4.0:
+    if careful:
         scratch[:] = stages[n_main]
         while counts[NEXT] < times.size and times[counts[NEXT]] < new:
             part, row = times[counts[NEXT]] - t, out[counts[NEXT]]
             for j in range(1, n_main):
                 stage_sum(row, y, stages, table[j], j, part)
-                flow(
-                    row,
-                    stages[j],
-                    conv,
-                    sizes,
-                    offsets,
-                    weights,
-                    constant,
-                    decay,
-                    dense,
-                    rows,
-                    target,
-                    gain,
-                    matrix,
-                    work,
-                )
+                flow(row, stages[j], conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
             stage_sum(row, y, stages, table[n_main], n_main, part)
             counts[CALLS] += n_main - 1
             counts[NEXT] += 1
@@ -600,25 +597,24 @@ def _fill_runge_kutta(
 
 
 @njit(nogil=True, cache=True)
-def _stiffness(stages, scratch, h, table, n_main):
-    """``h ‖f(a) - f(b)‖ / ‖a - b‖`` with the new point and the last stage [Hairer, Wanner, IV.2]."""
+def _relaxation_rate(stages, scratch, h, table, n_main):
+    """``‖f(a) - f(b)‖ / ‖a - b‖`` with the new point and the last stage before it, 0 where that difference grows.
+
+    An estimate of the fastest relaxation [Hairer, Wanner, IV.2]: the Jacobian is similar to a symmetric matrix.
+    """
     scratch[:] = 0.0
     stage_sum(scratch, scratch, stages, table[n_main] - table[n_main - 1], n_main, h)
-    distance = np.sqrt(_squares(scratch))
-    if distance == 0.0:
-        return 0.0
-    return h * _distance(stages[n_main], stages[n_main - 1]) / distance
+    one, two = stages[n_main], stages[n_main - 1]
+    growth = distance = change = 0.0
+    for i in range(scratch.size):
+        d, c = scratch[i], one[i] - two[i]
+        growth += d * c
+        distance += d * d
+        change += c * c
+    return np.sqrt(change / distance) if growth < 0.0 and distance > 0.0 else 0.0
 
 
 # --- stabilised Runge-Kutta-Chebyshev --------------------------------------------------------------------------------
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def _distance(a, b):
-    total = 0.0
-    for i in range(a.size):
-        total += (a[i] - b[i]) ** 2
-    return np.sqrt(total)
 
 
 @njit(nogil=True, cache=True)

@@ -49,8 +49,10 @@ def gradient_flow(
     t_eval : (T,)
         Increasing times >= 0 to record; values between steps come from the method's dense output.
     method : "auto", "bs32", "tsit5", "dop853" or "rkc"
-        These flows are stiff with a real spectrum: ``"auto"`` takes the stabilised RKC where an estimate of the
-        spectral radius says that stability would limit an explicit pair.
+        These flows are stiff with a real spectrum: once a mode is learned it relaxes at the rate of its own large
+        singular value, while the slowest mode sets the horizon. ``"auto"`` starts with an explicit pair and goes over to
+        the stabilised RKC where an estimate of the spectral radius says that stability, no longer accuracy, limits the
+        step, and RKC will be cheaper (``stats["method"]`` and ``stats["t_stiff"]`` tell).
     rtol, atol : float
         Bound the RMS of the local error, scaled by ``atol + rtol |y|``, in Fourier coordinates.
     max_steps : int, optional

@@ -27,6 +27,7 @@ class Tableau:
     ----------
     order, error_order, interpolant_order : orders of the solution, the error estimate, and the dense output
     n_main : number of stages before f(y1)
+    stability : largest ``-hλ`` at which neither the solution nor the interpolant amplifies ``dy/dt = λ y``
     table : ``(n, n)``; row j gives stage j, row ``n_main`` the solution, rows after it stages of the interpolant only
     errors : ``(1 or 2, n_main + 1)``; two rows are combined as in DOP853
     interpolant : ``(n, degree)`` coefficients of θ, θ², .. in each p_j
@@ -37,6 +38,7 @@ class Tableau:
     error_order: int
     interpolant_order: int
     n_main: int
+    stability: float
     table: Floats
     errors: Floats
     interpolant: Floats
@@ -87,7 +89,7 @@ def _bs32() -> Tableau:
     """Bogacki and Shampine 1989."""
     table = np.array([[0, 0, 0, 0], [1 / 2, 0, 0, 0], [0, 3 / 4, 0, 0], [2 / 9, 1 / 3, 4 / 9, 0]])
     errors = np.array([[5 / 72, -1 / 12, -1 / 9, 1 / 8]])
-    return Tableau("bs32", 3, 2, 3, 3, table, errors, _hermite(table, 3))
+    return Tableau("bs32", 3, 2, 3, 3, 2.5, table, errors, _hermite(table, 3))
 
 
 def _tsit5() -> Tableau:
@@ -104,7 +106,7 @@ def _tsit5() -> Tableau:
         2.5 * (x - 1.0) * (x - 0.6) * square,
     ]
     table, errors = _matrix(_TSIT5_TABLE, 7), _matrix(_TSIT5_ERRORS, 7)
-    return Tableau("tsit5", 5, 4, 4, 6, table, errors, _polynomials(p, 4))
+    return Tableau("tsit5", 5, 4, 4, 6, 3.4, table, errors, _polynomials(p, 4))
 
 
 def _dop853() -> Tableau:
@@ -119,7 +121,7 @@ def _dop853() -> Tableau:
     for i, difference in enumerate(differences):
         factor = factor * (x if i % 2 == 0 else 1 - x)
         rows += np.outer(difference, np.append(factor.coef[1:], np.zeros(8 - len(factor.coef))))
-    return Tableau("dop853", 8, 7, 7, 12, table, errors, rows)
+    return Tableau("dop853", 8, 7, 7, 12, 5.0, table, errors, rows)
 
 
 # row: {column: coefficient}, zeros left out
