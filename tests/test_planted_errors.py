@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lineardyn import fourier, invariants, moments, trajectory
+from lineardyn import fourier, invariants, trajectory
 from lineardyn.modes import Modes
 from lineardyn.moments import SecondMoments
 from lineardyn.networks import LinearCNN, LinearNetwork
 from tests import strategies as own
+from tests.lineardyn import test_flow_order as of_order
 from tests.lineardyn import test_fourier as of_fourier
 from tests.lineardyn import test_gradient_flow as of_flow
 from tests.lineardyn import test_invariants as of_invariants
@@ -62,19 +63,19 @@ def constant_without_depth(original: Any) -> Any:
 
 
 def second_moments_over_n_squared(original: Any) -> Any:
-    def wrong(self: Any) -> SecondMoments:
-        made = original(self)
-        return replace(made, sigma_yx=made.sigma_yx / self.n)
+    def wrong(*args: Any, **options: Any) -> SecondMoments:
+        made = original.__func__(*args, **options)
+        return replace(made, sigma_yx=made.sigma_yx / made.n_samples)
 
-    return wrong
+    return staticmethod(wrong)
 
 
 def target_power_halved(original: Any) -> Any:
-    def wrong(self: Any) -> SecondMoments:
-        made = original(self)
+    def wrong(*args: Any, **options: Any) -> SecondMoments:
+        made = original.__func__(*args, **options)
         return replace(made, target_power=made.target_power / 2)
 
-    return wrong
+    return staticmethod(wrong)
 
 
 def correlation_for_convolution(original: Any) -> Any:
@@ -127,8 +128,8 @@ PLANTED = {
     "conjugate of the effective predictor": Planted(LinearNetwork, "effective_predictor", conjugated, of_predictor),
     "twice the gradient": Planted(LinearNetwork, "gradient", listed(lambda g: 2 * g), of_gradient),
     "gradient uphill": Planted(LinearNetwork, "gradient", listed(lambda g: -g), of_gradient),
-    "n² for n in Σ^yx": Planted(moments._Sum, "moments", second_moments_over_n_squared, of_sums),
-    "half of ⟨‖y‖²⟩": Planted(moments._Sum, "moments", target_power_halved, of_sums),
+    "n² for n in Σ^yx": Planted(SecondMoments, "from_batches", second_moments_over_n_squared, of_sums),
+    "half of ⟨‖y‖²⟩": Planted(SecondMoments, "from_batches", target_power_halved, of_sums),
     "correlation for convolution": Planted(fourier, "convolve", correlation_for_convolution, of_convolution),
     "√P missing in the convolution": Planted(fourier, "convolve", scaled(1 / np.sqrt(12)), of_convolution),
     "conjugate of q": Planted(Modes, "q", conjugate_modes, of_modes),
@@ -180,10 +181,10 @@ def test_wrong_coefficients_of_a_method_are_noticed(monkeypatch):
     from lineardyn.flow import stepping
 
     case = ("tsit5", "fcn-growth", 8.0, [30, 40, 60, 80])
-    of_flow.test_observed_order(*case)
+    of_order.test_observed_order(*case)
     good = stepping.TABLEAUS["tsit5"]
     table = good.table.copy()
     table[tuple(np.argwhere(table)[5])] += 1e-3
     monkeypatch.setitem(stepping.TABLEAUS, "tsit5", replace(good, table=table))
     with pytest.raises(AssertionError):
-        of_flow.test_observed_order(*case)
+        of_order.test_observed_order(*case)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lineardyn.flow.gradient_flow import gradient_flow
 from lineardyn.moments import SecondMoments
 from lineardyn.networks import LinearCNN, LinearFCN
+from lineardyn.trajectory import Trajectory
 from tests import oracles
 from tests import strategies as own
 
@@ -64,6 +67,24 @@ GROWTH = {
     "cnn-growth": Problem("cnn", TIED, "modes", (1,), scale=0.02),
     "fcn-growth": Problem("fcn", TIED, "modes", (5,), scale=0.05),
 }
+
+
+METHODS = ["bs32", "tsit5", "dop853", "rkc", "auto"]
+
+
+def solve(
+    name: str,
+    method: str = "auto",
+    times: object = None,
+    *,
+    weights: list[Array] | None = None,
+    **options: Any,
+) -> Trajectory:
+    """Gradient flow of a problem, by default at its times and at tight tolerances."""
+    p = PROBLEMS[name]
+    options = {"rtol": 1e-8, "atol": 1e-10, "weight_decay": p.decay, **options}
+    start = p.weights if weights is None else weights
+    return gradient_flow(p.network, p.moments, start, p.times if times is None else times, method=method, **options)
 
 
 @lru_cache
