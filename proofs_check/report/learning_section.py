@@ -326,8 +326,8 @@ def _growth(result: Learning) -> Figure:
     run = result.flow["cnn"][0]
     winners: dict[tuple[int, int], int] = {}
     for a in range(len(result.s)):
-        for f in dominant(result.q[a], 2):
-            winners.setdefault(f, a)
+        fresh = [f for f in dominant(result.q[a], 8) if f not in winners]
+        winners.update({f: a for f in fresh[:2]})
     figure = plot_frequency_growth(
         _thousands(result.x), run.kernel, list(winners.items()), n_modes=len(result.s), xlabel=XLABEL
     )
