@@ -133,9 +133,14 @@ def _name_ends(ax: Axes, ends: list[tuple[float, str, str]]) -> None:
     """Names at the right ends of curves, pushed apart where they would touch."""
     if not ends:
         return
-    gap, place = 0.062 * max(value for value, _, _ in ends), -np.inf
-    for value, text, colour in sorted(ends):
-        place = max(value, place + gap)
+    ends = sorted(ends)
+    gap, ceiling = 0.062 * ends[-1][0], 1.06 * ends[-1][0]
+    places = [value for value, _, _ in ends]
+    for i in range(1, len(ends)):
+        places[i] = max(places[i], places[i - 1] + gap)
+    for i in reversed(range(len(ends))):
+        places[i] = min(places[i], ceiling - gap * (len(ends) - 1 - i))
+    for (_, text, colour), place in zip(ends, places, strict=True):
         ax.annotate(
             text, (1, place), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points", color=colour,
             va="center", fontsize=8, annotation_clip=False,

@@ -208,7 +208,10 @@ def plot_balance(
     ax.set_xlim(float(x[x > 0][2]), float(x[-1]))
     ax.set_xlabel(xlabel)
     ax.set_ylabel("balance  $‖A_{·f}‖\\,/\\,|κ_f|$")
-    ax.legend(loc="upper right", ncols=2)
+    ax.legend(
+        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=min(len(seen), 5), borderaxespad=0.1, columnspacing=0.9,
+        handlelength=1.0, handletextpad=0.5,
+    )  # fmt: skip
     return figure
 
 

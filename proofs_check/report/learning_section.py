@@ -327,7 +327,7 @@ def _growth(result: Learning) -> Figure:
     winners: dict[tuple[int, int], int] = {}
     for a in range(len(result.s)):
         fresh = [f for f in dominant(result.q[a], 8) if f not in winners]
-        winners.update({f: a for f in fresh[:2]})
+        winners.update(dict.fromkeys(fresh[: 2 if len(result.s) <= 6 else 1], a))
     figure = plot_frequency_growth(
         _thousands(result.x), run.kernel, list(winners.items()), n_modes=len(result.s), xlabel=XLABEL
     )
@@ -336,12 +336,9 @@ def _growth(result: Learning) -> Figure:
 
 
 def _spectra(result: Learning) -> Figure:
-    stages = _stages(result)
+    """The first modes only where there are many: a phone shows five columns."""
+    shown, stages = result.q[:5], _stages(result)
     kernels = np.stack([result.kernel_at(t) for t, _ in stages])
-    return plot_kernel_over_modes(
-        kernels,
-        result.q,
-        [modes for _, modes in stages],
-        [f"{_count(t)}\nsamples" for t, _ in stages],
-        n_modes=len(result.s),
-    )
+    discovered = [[a for a in modes if a < len(shown)] for _, modes in stages]
+    titles = [f"{_count(t)}\nsamples" for t, _ in stages]
+    return plot_kernel_over_modes(kernels, shown, discovered, titles, n_modes=len(result.s))
