@@ -75,9 +75,9 @@ def _shapes(options: ReportOptions) -> Dataset:
 def _patches(options: ReportOptions) -> Dataset:
     images, targets = lineardyn.natural_patches(options.pixels, _N_PATCHES, rng=options.seed)
     text = (
-        f"{_N_PATCHES} patches of {options.pixels} × {options.pixels} pixels from the photograph that matplotlib "
-        "ships; the "
-        f"task is to tell in which of the four rotations a patch is shown. Per-pixel training mean subtracted."
+        f"{_N_PATCHES} patches of {options.pixels} × {options.pixels} pixels from the photograph that matplotlib ships; "
+        f"the task is to tell in which of the four rotations a patch is shown. Per-pixel training mean subtracted. All "
+        f"are cut from one picture, so that training and held-out patches overlap."
     )
     return _split(
         Dataset("patches", "Natural-image patches", text, images, targets, ("0°", "90°", "180°", "270°"), images),
