@@ -69,7 +69,7 @@ def _norms(matrices: NDArray[np.complex128] | Floats) -> Floats:
 def balance_ratio(trajectory: Trajectory) -> Floats:
     """``(T, H, W)``: ``‖A_2[f]‖ / ‖A_1[f]‖``, 1 where a mode is learned [Pinson et al. appendix G, fig S.2].
 
-    NaN where the kernel vanishes at a frequency: there the ratio has no meaning.
+    Where the kernel vanishes at a frequency it is infinite, or 1 if the dense layer vanishes there too.
     """
     network = trajectory.network
     if not isinstance(network, LinearCNN) or network.depth != 2:
@@ -77,7 +77,7 @@ def balance_ratio(trajectory: Trajectory) -> Floats:
     ratios = np.empty((len(trajectory), *network.image_shape[1:]))
     for i in range(len(trajectory)):
         kernel, dense = (_norms(a) for a in _layers(network, trajectory.weights(i)))
-        ratios[i] = np.divide(dense, kernel, out=np.full_like(kernel, np.nan), where=kernel > 0)
+        ratios[i] = np.divide(dense, kernel, out=np.where(dense > 0, np.inf, 1.0), where=kernel > 0)
     return ratios
 
 

@@ -17,6 +17,7 @@ from numba import njit
 # contraction to FMA and reassociated sums, but NaN and infinity keep their meaning: a diverging flow must be seen
 FAST = {"contract", "reassoc", "nsz", "arcp"}
 
+U = np.uintp
 RUNNING, DONE, STEP_TOO_SMALL, NON_FINITE, MAX_STEPS, STIFF = 0, 1, 2, 3, 4, 5
 
 # slots of the float control block of an integrator, carried from one call to the next
@@ -24,101 +25,114 @@ TIME, STEP, OLD_ERROR, OLD_STEP, RADIUS, FIXED, WATCH = 0, 1, 2, 3, 4, 5, 6
 # slots of its integer counters
 STEPS, REJECTED, CALLS, NEXT, SINCE_RADIUS, MOST_STAGES, LIMITED = 0, 1, 2, 3, 4, 5, 6
 
+MOST = 1000  # stages of one RKC step: Ctrl-C must not wait for more
 BLOCK = 2048  # doubles of a stage sum that stay in the cache
 
 
 # --- products of spectra, frequency by frequency ---------------------------------------------------------------------
+# Arrays here are flat, with unsigned offsets: a view costs more than a short loop, and a signed offset stops vectorising.
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _multiply(out, a, b, add):
-    """``out (+)= a·b``, each ``(2F,)``: Re then Im."""
-    n = out.size // 2
-    outr, outi, ar, ai, br, bi = out[:n], out[n:], a[:n], a[n:], b[:n], b[n:]
+def _multiply(out, o, x, a, y, b, n, add):
+    """``out[o:] (+)= x[a:]·y[b:]``, n complex numbers each: Re, then Im."""
+    p, c, d = o + n, a + n, b + n
     if add:
         for f in range(n):
-            outr[f] += ar[f] * br[f] - ai[f] * bi[f]
-            outi[f] += ar[f] * bi[f] + ai[f] * br[f]
+            out[o + f] += x[a + f] * y[b + f] - x[c + f] * y[d + f]
+            out[p + f] += x[a + f] * y[d + f] + x[c + f] * y[b + f]
     else:
         for f in range(n):
-            outr[f] = ar[f] * br[f] - ai[f] * bi[f]
-            outi[f] = ar[f] * bi[f] + ai[f] * br[f]
+            out[o + f] = x[a + f] * y[b + f] - x[c + f] * y[d + f]
+            out[p + f] = x[a + f] * y[d + f] + x[c + f] * y[b + f]
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _compose(out, a, b):
-    """``out[o, c] = Σ_i a[o, i] b[i, c]`` per frequency; arrays ``(·, ·, 2F)``."""
-    for o in range(out.shape[0]):
-        for c in range(out.shape[1]):
-            for i in range(a.shape[1]):
-                _multiply(out[o, c], a[o, i], b[i, c], i > 0)
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def _pull_one(e, a, b, ga, gb, add_a, add_b):
-    """``ga (+)= e·conj(b)`` and ``gb (+)= conj(a)·e``, one pass over the frequencies."""
-    n = e.size // 2
-    er, ei, ar, ai, br, bi = e[:n], e[n:], a[:n], a[n:], b[:n], b[n:]
-    gar, gai, gbr, gbi = ga[:n], ga[n:], gb[:n], gb[n:]
-    if add_a:
+def _multiply_conjugate(out, o, x, a, y, b, n, add):
+    """``out[o:] (+)= x[a:]·conj(y[b:])``."""
+    p, c, d = o + n, a + n, b + n
+    if add:
         for f in range(n):
-            gar[f] += er[f] * br[f] + ei[f] * bi[f]
-            gai[f] += ei[f] * br[f] - er[f] * bi[f]
+            out[o + f] += x[a + f] * y[b + f] + x[c + f] * y[d + f]
+            out[p + f] += x[c + f] * y[b + f] - x[a + f] * y[d + f]
     else:
         for f in range(n):
-            gar[f] = er[f] * br[f] + ei[f] * bi[f]
-            gai[f] = ei[f] * br[f] - er[f] * bi[f]
-    if add_b:
-        for f in range(n):
-            gbr[f] += ar[f] * er[f] + ai[f] * ei[f]
-            gbi[f] += ar[f] * ei[f] - ai[f] * er[f]
-    else:
-        for f in range(n):
-            gbr[f] = ar[f] * er[f] + ai[f] * ei[f]
-            gbi[f] = ar[f] * ei[f] - ai[f] * er[f]
+            out[o + f] = x[a + f] * y[b + f] + x[c + f] * y[d + f]
+            out[p + f] = x[c + f] * y[b + f] - x[a + f] * y[d + f]
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
-def _pull(e, a, b, ga, gb):
-    """``ga[o, i] = Σ_c e[o, c] conj(b[i, c])`` and ``gb[i, c] = Σ_o conj(a[o, i]) e[o, c]`` per frequency."""
-    for o in range(e.shape[0]):
-        for i in range(b.shape[0]):
-            for c in range(e.shape[1]):
-                _pull_one(e[o, c], a[o, i], b[i, c], ga[o, i], gb[i, c], c > 0, o > 0)
+@njit(nogil=True, cache=True)
+def _compose(out, o, x, a, y, b, rows, inner, columns, pair):
+    """``out[r, c] = Σ_i x[r, i] y[i, c]`` per frequency; blocks ``(·, ·, pair)`` at the offsets o, a, b."""
+    n = U(pair // 2)
+    for r in range(rows):
+        for c in range(columns):
+            for i in range(inner):
+                _multiply(
+                    out, U(o + (r * columns + c) * pair), x, U(a + (r * inner + i) * pair),
+                    y, U(b + (i * columns + c) * pair), n, i > 0,
+                )  # fmt: skip
+
+
+@njit(nogil=True, cache=True)
+def _pull(e, z, x, a, y, b, gx, ga, gy, gb, rows, inner, columns, pair):
+    """``gx[r, i] = Σ_c e[r, c] conj(y[i, c])`` and ``gy[i, c] = Σ_r conj(x[r, i]) e[r, c]`` per frequency."""
+    n = U(pair // 2)
+    for r in range(rows):
+        for i in range(inner):
+            for c in range(columns):
+                at_e, at_x = U(z + (r * columns + c) * pair), U(a + (r * inner + i) * pair)
+                at_y = U(b + (i * columns + c) * pair)
+                _multiply_conjugate(gx, U(ga + (r * inner + i) * pair), e, at_e, y, at_y, n, c > 0)
+                _multiply_conjugate(gy, U(gb + (i * columns + c) * pair), e, at_e, x, at_x, n, r > 0)
 
 
 # --- products with few rows, where a general BLAS packs more than it multiplies --------------------------------------
 
-FEW = 32  # rows up to which the loops below beat BLAS (measured: 3 to 10 times faster at 4 to 20 rows)
+FEW = 32  # rows up to which the loops below beat BLAS (measured: 2 to 10 times faster at 4 to 20 rows)
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _dots_four(a0, a1, a2, a3, x, y):
-    """Eight dot products in registers: each load serves two or four of them."""
+def _dots_five(v, k, m, x, r, n, c, row, other, column):
+    """Ten dot products in registers, of two rows of v (at k and m) with five of x: each load serves two or five."""
+    r1, r2, r3, r4 = r + n, r + n + n, r + n + n + n, r + n + n + n + n
+    p0 = p1 = p2 = p3 = p4 = q0 = q1 = q2 = q3 = q4 = 0.0
+    for d in range(n):
+        a, b = v[k + d], v[m + d]
+        x0, x1, x2, x3, x4 = x[r + d], x[r1 + d], x[r2 + d], x[r3 + d], x[r4 + d]
+        p0 += a * x0
+        p1 += a * x1
+        p2 += a * x2
+        p3 += a * x3
+        p4 += a * x4
+        q0 += b * x0
+        q1 += b * x1
+        q2 += b * x2
+        q3 += b * x3
+        q4 += b * x4
+    c[row, column], c[row, column + 1], c[row, column + 2], c[row, column + 3], c[row, column + 4] = p0, p1, p2, p3, p4
+    c[other, column], c[other, column + 1], c[other, column + 2] = q0, q1, q2
+    c[other, column + 3], c[other, column + 4] = q3, q4
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _dots_four(v, k, m, x, r, n, c, row, other, column):
+    """The same with four rows of x."""
+    r1, r2, r3 = r + n, r + n + n, r + n + n + n
     p0 = p1 = p2 = p3 = q0 = q1 = q2 = q3 = 0.0
-    for d in range(x.size):
-        xd, yd = x[d], y[d]
-        p0 += a0[d] * xd
-        q0 += a0[d] * yd
-        p1 += a1[d] * xd
-        q1 += a1[d] * yd
-        p2 += a2[d] * xd
-        q2 += a2[d] * yd
-        p3 += a3[d] * xd
-        q3 += a3[d] * yd
-    return p0, q0, p1, q1, p2, q2, p3, q3
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def _dots_two(a0, a1, x, y):
-    p0 = p1 = q0 = q1 = 0.0
-    for d in range(x.size):
-        xd, yd = x[d], y[d]
-        p0 += a0[d] * xd
-        q0 += a0[d] * yd
-        p1 += a1[d] * xd
-        q1 += a1[d] * yd
-    return p0, q0, p1, q1
+    for d in range(n):
+        a, b = v[k + d], v[m + d]
+        x0, x1, x2, x3 = x[r + d], x[r1 + d], x[r2 + d], x[r3 + d]
+        p0 += a * x0
+        p1 += a * x1
+        p2 += a * x2
+        p3 += a * x3
+        q0 += b * x0
+        q1 += b * x1
+        q2 += b * x2
+        q3 += b * x3
+    c[row, column], c[row, column + 1], c[row, column + 2], c[row, column + 3] = p0, p1, p2, p3
+    c[other, column], c[other, column + 1], c[other, column + 2], c[other, column + 3] = q0, q1, q2, q3
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -131,69 +145,101 @@ def _dot(a, b):
 
 @njit(nogil=True, cache=True)
 def inner_products(v, x, c):
-    """``c = v xᵀ`` for few rows of v; rows of x are read once, two at a time."""
-    rows, columns = v.shape[0], x.shape[0]
-    for r in range(0, columns - 1, 2):
-        k = 0
-        while k + 4 <= rows:
-            p0, q0, p1, q1, p2, q2, p3, q3 = _dots_four(v[k], v[k + 1], v[k + 2], v[k + 3], x[r], x[r + 1])
-            c[k, r], c[k + 1, r], c[k + 2, r], c[k + 3, r] = p0, p1, p2, p3
-            c[k, r + 1], c[k + 1, r + 1], c[k + 2, r + 1], c[k + 3, r + 1] = q0, q1, q2, q3
-            k += 4
-        if k + 2 <= rows:
-            c[k, r], c[k, r + 1], c[k + 1, r], c[k + 1, r + 1] = _dots_two(v[k], v[k + 1], x[r], x[r + 1])
-            k += 2
-        if k < rows:
-            c[k, r], c[k, r + 1] = _dot(v[k], x[r]), _dot(v[k], x[r + 1])
-    if columns % 2:
+    """``c = v xᵀ`` for few rows of v; rows of x are read once. Tiles at the edges overlap rather than shrink."""
+    rows, columns = c.shape
+    if columns < 4:
         for k in range(rows):
-            c[k, columns - 1] = _dot(v[k], x[columns - 1])
+            for r in range(columns):
+                c[k, r] = _dot(v[k], x[r])
+        return
+    n, flat_v, flat_x = v.shape[1], v.reshape(-1), x.reshape(-1)
+    r = 0
+    while r < columns:
+        left = columns - r
+        five = left >= 5 and left != 8
+        first = r if five else min(r, columns - 4)
+        for k in range(0, rows, 2):
+            row, other = max(0, min(k, rows - 2)), min(k + 1, rows - 1)
+            if five:
+                _dots_five(flat_v, U(row * n), U(other * n), flat_x, U(first * n), U(n), c, row, other, first)
+            else:
+                _dots_four(flat_v, U(row * n), U(other * n), flat_x, U(first * n), U(n), c, row, other, first)
+        r = first + (5 if five else 4)
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _combine_four(e, x0, x1, x2, x3, a0, a1, a2, a3, add):
+def _combine_five(e, k, m, x, r, n, c, row, other, column, add):
+    """``e[row] (+)= Σ_j c[row, column+j] x_j`` over five rows of x, and the same for ``other``."""
+    r1, r2, r3, r4 = r + n, r + n + n, r + n + n + n, r + n + n + n + n
+    a0, a1, a2, a3, a4 = c[row, column], c[row, column + 1], c[row, column + 2], c[row, column + 3], c[row, column + 4]
+    b0, b1, b2 = c[other, column], c[other, column + 1], c[other, column + 2]
+    b3, b4 = c[other, column + 3], c[other, column + 4]
     if add:
-        for d in range(e.size):
-            e[d] += a0 * x0[d] + a1 * x1[d] + a2 * x2[d] + a3 * x3[d]
+        for d in range(n):
+            x0, x1, x2, x3, x4 = x[r + d], x[r1 + d], x[r2 + d], x[r3 + d], x[r4 + d]
+            e[k + d] += a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3 + a4 * x4
+            e[m + d] += b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3 + b4 * x4
     else:
-        for d in range(e.size):
-            e[d] = a0 * x0[d] + a1 * x1[d] + a2 * x2[d] + a3 * x3[d]
+        for d in range(n):
+            x0, x1, x2, x3, x4 = x[r + d], x[r1 + d], x[r2 + d], x[r3 + d], x[r4 + d]
+            e[k + d] = a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3 + a4 * x4
+            e[m + d] = b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3 + b4 * x4
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _combine_two(e, x0, x1, a0, a1, add):
+def _combine_four(e, k, m, x, r, n, c, row, other, column, add):
+    """The same over four rows of x."""
+    r1, r2, r3 = r + n, r + n + n, r + n + n + n
+    a0, a1, a2, a3 = c[row, column], c[row, column + 1], c[row, column + 2], c[row, column + 3]
+    b0, b1, b2, b3 = c[other, column], c[other, column + 1], c[other, column + 2], c[other, column + 3]
     if add:
-        for d in range(e.size):
-            e[d] += a0 * x0[d] + a1 * x1[d]
+        for d in range(n):
+            x0, x1, x2, x3 = x[r + d], x[r1 + d], x[r2 + d], x[r3 + d]
+            e[k + d] += a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
+            e[m + d] += b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
     else:
-        for d in range(e.size):
-            e[d] = a0 * x0[d] + a1 * x1[d]
+        for d in range(n):
+            x0, x1, x2, x3 = x[r + d], x[r1 + d], x[r2 + d], x[r3 + d]
+            e[k + d] = a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
+            e[m + d] = b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _combine_one(e, x0, a0, add):
+def _combine_one(e, k, m, x, r, n, a, b, add):
+    """The same over one row of x."""
     if add:
-        for d in range(e.size):
-            e[d] += a0 * x0[d]
+        for d in range(n):
+            e[k + d] += a * x[r + d]
+            e[m + d] += b * x[r + d]
     else:
-        for d in range(e.size):
-            e[d] = a0 * x0[d]
+        for d in range(n):
+            e[k + d] = a * x[r + d]
+            e[m + d] = b * x[r + d]
 
 
 @njit(nogil=True, cache=True)
 def combinations(c, x, e):
-    """``e = c x`` for few rows of c and x."""
-    for k in range(c.shape[0]):
-        ek, a = e[k], c[k]
+    """``e = c x`` for few rows of c and x, two rows of e at a time; an odd last pair overlaps the one before."""
+    rows, terms = c.shape
+    if rows == 1:
+        np.dot(c, x, e)
+        return
+    n, flat_x, flat_e = e.shape[1], x.reshape(-1), e.reshape(-1)
+    for start in range(0, rows, 2):
+        row = min(start, rows - 2)
+        k, m = U(row * n), U((row + 1) * n)
         r = 0
-        while r + 4 <= a.size:
-            _combine_four(ek, x[r], x[r + 1], x[r + 2], x[r + 3], a[r], a[r + 1], a[r + 2], a[r + 3], r > 0)
-            r += 4
-        if r + 2 <= a.size:
-            _combine_two(ek, x[r], x[r + 1], a[r], a[r + 1], r > 0)
-            r += 2
-        if r < a.size:
-            _combine_one(ek, x[r], a[r], r > 0)
+        while r < terms:
+            left = terms - r
+            if left >= 5 and left != 8:
+                _combine_five(flat_e, k, m, flat_x, U(r * n), U(n), c, row, row + 1, r, r > 0)
+                r += 5
+            elif left >= 4:
+                _combine_four(flat_e, k, m, flat_x, U(r * n), U(n), c, row, row + 1, r, r > 0)
+                r += 4
+            else:
+                _combine_one(flat_e, k, m, flat_x, U(r * n), U(n), c[row, r], c[row + 1, r], r > 0)
+                r += 1
 
 
 # --- the right-hand side ---------------------------------------------------------------------------------------------
@@ -238,10 +284,13 @@ def flow(y, dy, conv, sizes, offsets, weights, constant, decay, dense, rows, tar
     n_coefficients = 0 if dense else outputs * gain.size
     coefficients = work[used : used + n_coefficients].reshape(outputs, 0 if dense else gain.size)
     used += n_coefficients
-    if conv:
-        _flow_cnn(
-            y, dy, sizes, offsets, weights, constant, dense, rows, target, gain, matrix, v, e, coefficients, work[used:]
-        )
+    if depth == 1:
+        _scale_rows(v, y.reshape(outputs, width), weights, constant)
+        residual(v, dense, rows, target, gain, matrix, coefficients, constant, dy.reshape(outputs, width))
+    elif conv:
+        last = _forward_cnn(y, sizes, offsets, weights, constant, work, used)
+        residual(v, dense, rows, target, gain, matrix, coefficients, constant, e)
+        _backward_cnn(y, dy, sizes, offsets, width, work, size, last)
     else:
         _flow_fcn(y, dy, sizes, offsets, weights, dense, rows, target, gain, matrix, v, e, coefficients, work[used:])
     if decay != 0.0:
@@ -259,62 +308,49 @@ def _scale_rows(out, a, weights, constant):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _flow_cnn(y, dy, sizes, offsets, weights, constant, dense, rows, target, gain, matrix, v, e, coefficients, work):
+def _forward_cnn(y, sizes, offsets, weights, constant, work, used):
+    """The weighted predictor into ``work[:K·D]``; returns where the partial products A_l ... A_1, l = 2..L-1, end."""
     depth = sizes.size - 1
-    channels, outputs = sizes[0], sizes[depth]
-    pair = weights.size // channels  # 2F
-    width = weights.size
-    if depth == 1:
-        _scale_rows(v, y.reshape(outputs, width), weights, constant)
-        residual(v, dense, rows, target, gain, matrix, coefficients, constant, dy.reshape(outputs, width))
-        return
-    # partial products A_l ... A_1 for l = 2..L-1 stand in work one after the other; A_1 stays in the state
-    used = 0
-    below = y[: offsets[1]].reshape(sizes[1], channels, pair)
+    channels, outputs, last, width = sizes[0], sizes[depth], sizes[depth - 1], weights.size
+    pair = width // channels  # 2F
+    below, at = y, 0
     for layer in range(2, depth):
-        a = y[offsets[layer - 1] : offsets[layer]].reshape(sizes[layer], sizes[layer - 1], pair)
-        product = work[used : used + sizes[layer] * width].reshape(sizes[layer], channels, pair)
+        _compose(
+            work, used, y, offsets[layer - 1], below, at, sizes[layer], sizes[layer - 1], channels, pair
+        )  # fmt: skip
+        below, at = work, used
         used += sizes[layer] * width
-        _compose(product, a, below)
-        below = product
-    last = sizes[depth - 1]
-    scaled = work[used : used + last * width].reshape(last, width)
-    used += last * width
-    _scale_rows(scaled, below.reshape(last, width), weights, constant)
-    top = y[offsets[depth - 1] :].reshape(outputs, last, pair)
-    _compose(v.reshape(outputs, channels, pair), top, scaled.reshape(last, channels, pair))
-    residual(v, dense, rows, target, gain, matrix, coefficients, constant, e)
+    scaled = used
+    for i in range(last):
+        source, aim = U(at + i * width), U(scaled + i * width)
+        for d in range(U(width)):
+            work[aim + d] = constant * weights[d] * below[source + d]
+    _compose(work, 0, y, offsets[depth - 1], work, scaled, outputs, last, channels, pair)
+    return used
 
-    above = e.reshape(outputs, channels, pair)
-    end = used - last * width
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _backward_cnn(y, dy, sizes, offsets, width, work, residual_at, end):
+    """Pull the residual at ``work[residual_at:]`` back through the layers; products end at ``end``, scratch follows."""
+    depth = sizes.size - 1
+    channels = sizes[0]
+    pair = width // channels
+    above, free = residual_at, end + sizes[depth - 1] * width
     for layer in range(depth, 1, -1):
-        a = y[offsets[layer - 1] : offsets[layer]].reshape(sizes[layer], sizes[layer - 1], pair)
-        ga = dy[offsets[layer - 1] : offsets[layer]].reshape(sizes[layer], sizes[layer - 1], pair)
-        into = sizes[layer - 1]
+        rows, inner, at = sizes[layer], sizes[layer - 1], offsets[layer - 1]
         if layer == 2:
-            _pull(
-                above,
-                a,
-                y[: offsets[1]].reshape(into, channels, pair),
-                ga,
-                dy[: offsets[1]].reshape(into, channels, pair),
-            )
+            _pull(work, above, y, at, y, 0, dy, at, dy, 0, rows, inner, channels, pair)
         else:
-            end -= into * width
-            pulled = work[used : used + into * width].reshape(into, channels, pair)
-            used += into * width
-            _pull(above, a, work[end : end + into * width].reshape(into, channels, pair), ga, pulled)
-            above = pulled
+            end -= inner * width
+            _pull(work, above, y, at, work, end, dy, at, work, free, rows, inner, channels, pair)
+            above = free
+            free += inner * width
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
 def _flow_fcn(y, dy, sizes, offsets, weights, dense, rows, target, gain, matrix, v, e, coefficients, work):
     depth = sizes.size - 1
     outputs, width = sizes[depth], weights.size
-    if depth == 1:
-        _scale_rows(v, y.reshape(outputs, width), weights, 1.0)
-        residual(v, dense, rows, target, gain, matrix, coefficients, 1.0, dy.reshape(outputs, width))
-        return
     # W_l ... W_1 for l = 1..L-1, with the weights of the packing in W_1
     starts = np.zeros(depth, dtype=np.int64)
     used = sizes[1] * width
@@ -349,60 +385,86 @@ def _flow_fcn(y, dy, sizes, offsets, weights, dense, rows, target, gain, matrix,
 # --- sums over stages ------------------------------------------------------------------------------------------------
 
 
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _add_six(out, o, y, a, k, k0, k1, k2, k3, k4, k5, c0, c1, c2, c3, c4, c5, n):
+    for i in range(n):
+        out[o + i] = (
+            y[a + i] + c0 * k[k0 + i] + c1 * k[k1 + i] + c2 * k[k2 + i] + c3 * k[k3 + i] + c4 * k[k4 + i] + c5 * k[k5 + i]
+        )
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _add_three(out, o, y, a, k, k0, k1, k2, c0, c1, c2, n):
+    for i in range(n):
+        out[o + i] = y[a + i] + c0 * k[k0 + i] + c1 * k[k1 + i] + c2 * k[k2 + i]
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _add_two(out, o, y, a, k, k0, k1, c0, c1, n):
+    for i in range(n):
+        out[o + i] = y[a + i] + c0 * k[k0 + i] + c1 * k[k1 + i]
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _add_one(out, o, y, a, k, k0, c0, n):
+    for i in range(n):
+        out[o + i] = y[a + i] + c0 * k[k0 + i]
+
+
 @njit(nogil=True, cache=True)
-def stage_sum(out, y, stages, coefficients, n_stages, h):
-    """``out = y + h Σ_j coefficients_j stages_j``, zero coefficients skipped, block by block through the cache."""
-    index = np.empty(n_stages, dtype=np.int64)
-    factor = np.empty(n_stages)
+def _sum_block(out, o, y, a, k, at, c, m, start, n):
+    """``out[o:o+n] = y[a:a+n] + Σ_j c_j k[at_j + start:]``, as many terms in one pass as there are."""
+    begin = a
+    source = y
+    j = 0
+    while j + 6 <= m:
+        _add_six(
+            out, o, source, begin, k, at[j] + start, at[j + 1] + start, at[j + 2] + start, at[j + 3] + start,
+            at[j + 4] + start, at[j + 5] + start, c[j], c[j + 1], c[j + 2], c[j + 3], c[j + 4], c[j + 5], n,
+        )  # fmt: skip
+        source, begin = out, o
+        j += 6
+    if j + 3 <= m:
+        _add_three(
+            out, o, source, begin, k, at[j] + start, at[j + 1] + start, at[j + 2] + start, c[j], c[j + 1], c[j + 2], n
+        )
+        source, begin = out, o
+        j += 3
+    if j + 2 <= m:
+        _add_two(out, o, source, begin, k, at[j] + start, at[j + 1] + start, c[j], c[j + 1], n)
+        source, begin = out, o
+        j += 2
+    if j < m:
+        _add_one(out, o, source, begin, k, at[j] + start, c[j], n)
+    if m == 0:
+        for i in range(n):
+            out[o + i] = y[a + i]
+
+
+@njit(nogil=True, cache=True)
+def _terms(coefficients, n_stages, h, n, at, c):
+    """Offsets and factors of the coefficients that are not zero; returns how many."""
     m = 0
     for j in range(n_stages):
         if coefficients[j] != 0.0:
-            index[m] = j
-            factor[m] = h * coefficients[j]
+            at[m] = U(j * n)
+            c[m] = h * coefficients[j]
             m += 1
+    return m
+
+
+@njit(nogil=True, cache=True)
+def stage_sum(out, y, stages, coefficients, n_stages, h):
+    """``out = y + h Σ_j coefficients_j stages_j``, block by block through the cache."""
+    at, c = np.empty(n_stages, dtype=np.uintp), np.empty(n_stages)
+    m = _terms(coefficients, n_stages, h, y.size, at, c)
+    flat = stages.reshape(-1)
     for start in range(0, y.size, BLOCK):
-        stop = min(start + BLOCK, y.size)
-        o = out[start:stop]
-        base = y[start:stop]
-        j = 0
-        while j + 4 <= m:
-            _add_four(
-                o, base, stages[index[j], start:stop], stages[index[j + 1], start:stop],
-                stages[index[j + 2], start:stop], stages[index[j + 3], start:stop],
-                factor[j], factor[j + 1], factor[j + 2], factor[j + 3],
-            )  # fmt: skip
-            base = o
-            j += 4
-        if j + 2 <= m:
-            _add_two(o, base, stages[index[j], start:stop], stages[index[j + 1], start:stop], factor[j], factor[j + 1])
-            base = o
-            j += 2
-        if j < m:
-            _add_one(o, base, stages[index[j], start:stop], factor[j])
-            base = o
-        if m == 0:
-            o[:] = base
+        n = U(min(BLOCK, y.size - start))
+        _sum_block(out, U(start), y, U(start), flat, at, c, m, U(start), n)
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
-def _add_four(o, y, k0, k1, k2, k3, c0, c1, c2, c3):
-    for i in range(o.size):
-        o[i] = y[i] + c0 * k0[i] + c1 * k1[i] + c2 * k2[i] + c3 * k3[i]
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def _add_two(o, y, k0, k1, c0, c1):
-    for i in range(o.size):
-        o[i] = y[i] + c0 * k0[i] + c1 * k1[i]
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def _add_one(o, y, k0, c0):
-    for i in range(o.size):
-        o[i] = y[i] + c0 * k0[i]
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")  # a check for zero stops vectorising
 def _scaled_square(e, y, z, rtol, atol):
     """``Σ (e / (atol + rtol max(|y|, |z|)))²``."""
     total = 0.0
@@ -412,18 +474,39 @@ def _scaled_square(e, y, z, rtol, atol):
     return total
 
 
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")  # a check for zero stops vectorising
+def _scaled_squares(e, g, y, z, start, n, rtol, atol):
+    """The same of two estimates over one block, with one division for both."""
+    one = two = 0.0
+    for i in range(n):
+        inverse = 1.0 / (atol + rtol * max(abs(y[start + i]), abs(z[start + i])))
+        a, b = e[i] * inverse, g[i] * inverse
+        one += a * a
+        two += b * b
+    return one, two
+
+
 @njit(nogil=True, cache=True)
-def _error_norm(errors, stages, n_stages, h, y, z, rtol, atol, scratch):
+def _error_norm(errors, stages, n_stages, h, y, z, rtol, atol):
     """RMS of the scaled error estimate; with two rows of weights the combination of Hairer, Nørsett and Wanner."""
-    zero = scratch[1]
-    stage_sum(scratch[0], zero, stages, errors[0], n_stages, h)
-    five = _scaled_square(scratch[0], y, z, rtol, atol)
-    if errors.shape[0] == 1:
-        return np.sqrt(five / y.size)
-    stage_sum(scratch[0], zero, stages, errors[1], n_stages, h)
-    three = _scaled_square(scratch[0], y, z, rtol, atol)
-    total = five + 0.01 * three
-    return five / np.sqrt(total * y.size) if total > 0.0 else 0.0
+    flat, n_rows = stages.reshape(-1), errors.shape[0]
+    at, c = np.empty((n_rows, n_stages), dtype=np.uintp), np.empty((n_rows, n_stages))
+    zero, e = np.zeros(BLOCK), np.zeros((2, BLOCK))
+    m = np.empty(n_rows, dtype=np.int64)
+    total = np.zeros(2)
+    for row in range(n_rows):
+        m[row] = _terms(errors[row], n_stages, h, y.size, at[row], c[row])
+    for start in range(0, y.size, BLOCK):
+        n = U(min(BLOCK, y.size - start))
+        for row in range(n_rows):
+            _sum_block(e[row], U(0), zero, U(0), flat, at[row], c[row], m[row], U(start), n)
+        first, second = _scaled_squares(e[0], e[1], y, z, U(start), n, rtol, atol)
+        total[0] += first
+        total[1] += second
+    if n_rows == 1:
+        return np.sqrt(total[0] / y.size)
+    both = total[0] + 0.01 * total[1]
+    return total[0] / np.sqrt(both * y.size) if both > 0.0 else both
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -452,7 +535,7 @@ def first_step(y, f, order, rtol, atol, span):
     if d1 <= 1e-300:
         return span
     step = 0.01 * d0 / d1 if d0 > 1e-5 else 1e-6 / d1
-    return min(max(step, 1e-3 * d1 ** (-1.0 / (order + 1)) if d1 > 0 else step), span)
+    return min(step, (0.01 / d1) ** (1.0 / (order + 1)), span)
 
 
 # --- explicit Runge-Kutta pairs --------------------------------------------------------------------------------------
@@ -501,7 +584,7 @@ def advance_runge_kutta(
                 work,
             )
         counts[CALLS] += n_main
-        error = _error_norm(errors, stages, n_main + 1, h, y, trial, rtol, atol, scratch)
+        error = _error_norm(errors, stages, n_main + 1, h, y, trial, rtol, atol)
         if control[FIXED] > 0.0:
             error = 0.0 if np.isfinite(error) else error
         if not np.isfinite(error):
@@ -516,12 +599,15 @@ def advance_runge_kutta(
             counts[REJECTED] += 1
             control[STEP] = h * max(0.2, 0.9 * error ** (-1.0 / (error_order + 1)))
             continue
-        rate = _relaxation_rate(stages, scratch[0], h, table, n_main)
+        rate = control[RADIUS]
+        inside = counts[NEXT] < times.size and times[counts[NEXT]] < t + h
+        if inside or counts[STEPS] % 4 == 0 or rate * h > 0.4 * limit:
+            rate = _relaxation_rate(stages, h, table, n_main)
         counts[STEPS] += 1
         new = end if h == end - t else t + h
         if counts[NEXT] < times.size and times[counts[NEXT]] < new:
             # on the way into a fast relaxation the interpolant of a high order errs far more than the step
-            settled = counts[LIMITED] >= 4 and rate * h <= 1.1 * limit
+            settled = counts[LIMITED] >= 8 and rate * h <= 1.1 * limit
             careful = interpolant.shape[0] > n_main + 1 and rate * h > 0.5 * limit and not settled
             _fill_runge_kutta(
                 y, stages, scratch[0], t, h, new, counts, times, out, table, interpolant, n_main, careful,
@@ -597,21 +683,36 @@ def _fill_runge_kutta(
 
 
 @njit(nogil=True, cache=True)
-def _relaxation_rate(stages, scratch, h, table, n_main):
+def _relaxation_rate(stages, h, table, n_main):
     """``‖f(a) - f(b)‖ / ‖a - b‖`` with the new point and the last stage before it, 0 where that difference grows.
 
     An estimate of the fastest relaxation [Hairer, Wanner, IV.2]: the Jacobian is similar to a symmetric matrix.
     """
-    scratch[:] = 0.0
-    stage_sum(scratch, scratch, stages, table[n_main] - table[n_main - 1], n_main, h)
-    one, two = stages[n_main], stages[n_main - 1]
+    n = stages.shape[1]
+    flat = stages.reshape(-1)
+    at, c = np.empty(n_main, dtype=np.uintp), np.empty(n_main)
+    m = _terms(table[n_main] - table[n_main - 1], n_main, h, n, at, c)
+    zero, d = np.zeros(BLOCK), np.empty(BLOCK)
     growth = distance = change = 0.0
-    for i in range(scratch.size):
-        d, c = scratch[i], one[i] - two[i]
-        growth += d * c
-        distance += d * d
-        change += c * c
+    for start in range(0, n, BLOCK):
+        stop = min(start + BLOCK, n)
+        _sum_block(d, U(0), zero, U(0), flat, at, c, m, U(start), U(stop - start))
+        moments = _change(d[: stop - start], stages[n_main, start:stop], stages[n_main - 1, start:stop])
+        distance += moments[0]
+        growth += moments[1]
+        change += moments[2]
     return np.sqrt(change / distance) if growth < 0.0 and distance > 0.0 else 0.0
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _change(d, one, two):
+    distance = growth = change = 0.0
+    for i in range(d.size):
+        c = one[i] - two[i]
+        distance += d[i] * d[i]
+        growth += d[i] * c
+        change += c * c
+    return distance, growth, change
 
 
 # --- stabilised Runge-Kutta-Chebyshev --------------------------------------------------------------------------------
@@ -709,7 +810,7 @@ def _rkc_step(
         ddt_two, ddt_one = ddt_one, ddt
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")  # a check for zero stops vectorising
 def _rkc_error(y, z, f0, f1, h, rtol, atol):
     """RMS of ``0.8 (y - z) + 0.4 h (f0 + f1)`` over the scale [Sommeijer, Shampine, Verwer 1997, eq 2.9]."""
     total = 0.0
@@ -743,7 +844,7 @@ def advance_chebyshev(
     end = times[-1]
     f0, f1, vector, one, two, f = stages[0], stages[1], stages[2], stages[3], stages[4], stages[5]
     new_y = scratch[2]
-    most = max(2, int(np.sqrt(rtol / (10.0 * 2.3e-16)))) if control[FIXED] == 0.0 else 1000000
+    most = min(MOST, max(2, int(np.sqrt(rtol / (10.0 * 2.3e-16)))))  # round-off grows with the square of the stages
     for _ in range(budget):
         t = control[TIME]
         if counts[NEXT] >= times.size:
@@ -945,7 +1046,8 @@ def _sample_step_cnn(y, x, answer, rate, sizes, offsets, weights, constant, shri
         a = y[offsets[layer - 1] : offsets[layer]].reshape(sizes[layer], sizes[layer - 1], pair)
         for o in range(sizes[layer]):
             for i in range(sizes[layer - 1]):
-                _multiply(hidden[layer, o], a[o, i], hidden[layer - 1, i], i > 0)
+                n = U(pair // 2)
+                _multiply(hidden[layer, o], U(0), a[o, i], U(0), hidden[layer - 1, i], U(0), n, i > 0)
     last = sizes[depth - 1]
     half = pair // 2
     for i in range(last):

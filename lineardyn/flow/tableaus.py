@@ -121,7 +121,7 @@ def _dop853() -> Tableau:
     for i, difference in enumerate(differences):
         factor = factor * (x if i % 2 == 0 else 1 - x)
         rows += np.outer(difference, np.append(factor.coef[1:], np.zeros(8 - len(factor.coef))))
-    return Tableau("dop853", 8, 7, 7, 12, 5.0, table, errors, rows)
+    return Tableau("dop853", 8, 7, 7, 12, 4.5, table, errors, rows)
 
 
 # row: {column: coefficient}, zeros left out
