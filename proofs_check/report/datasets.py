@@ -75,7 +75,7 @@ def _shapes(options: ReportOptions) -> Dataset:
 def _patches(options: ReportOptions) -> Dataset:
     images, targets = lineardyn.natural_patches(options.pixels, _N_PATCHES, rng=options.seed)
     text = (
-        f"{_N_PATCHES} patches of {options.pixels} × {options.pixels} pixels from the photograph that matplotlib ships; "
+        f"{_N_PATCHES} patches of {options.pixels} × {options.pixels} pixels of the photo shipped with matplotlib; "
         f"the task is to tell in which of the four rotations a patch is shown. Per-pixel training mean subtracted. All "
         f"are cut from one picture, so that training and held-out patches overlap."
     )
