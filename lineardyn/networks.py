@@ -286,8 +286,8 @@ class LinearCNN(LinearNetwork):
         r"""Balanced and aligned: at each frequency f of a mode every layer has the one singular value ``scale``.
 
         f goes to the mode with the largest ``s_α ‖q_αf‖``; ``A_1 ∝ h_1 q_αf^H``, ``B ∝ u_α h_{L-1}^H`` with unit
-        vectors h of random phase drawn from ``rng``; 0 at frequencies in no mode. With one channel this is theory section 2.1:
-        ``|κ_f| = scale``, ``A_αf = |κ_f| exp(-i(arg κ_f + arg q_αf))``.
+        vectors h of random phase drawn from ``rng``; 0 at frequencies in no mode. With one channel this is theory
+        section 2.1: ``|κ_f| = scale``, ``A_αf = |κ_f| exp(-i(arg κ_f + arg q_αf))``.
         """
         self.check_moments(moments)
         scale = check_number("scale", scale, minimum=0.0)

@@ -23,14 +23,14 @@ RUNNING, DONE, STEP_TOO_SMALL, NON_FINITE, MAX_STEPS, STIFF = 0, 1, 2, 3, 4, 5
 # slots of the float control block of an integrator, carried from one call to the next
 TIME, STEP, OLD_ERROR, OLD_STEP, RADIUS, FIXED, WATCH = 0, 1, 2, 3, 4, 5, 6
 # slots of its integer counters
-STEPS, REJECTED, CALLS, NEXT, SINCE_RADIUS, MOST_STAGES, LIMITED = 0, 1, 2, 3, 4, 5, 6
+STEPS, REJECTED, CALLS, NEXT, SINCE_RADIUS, MOST_STAGES, LIMITED, POWER = 0, 1, 2, 3, 4, 5, 6, 7
 
 MOST = 1000  # stages of one RKC step: Ctrl-C must not wait for more
 BLOCK = 2048  # doubles of a stage sum that stay in the cache
 
 
 # --- products of spectra, frequency by frequency ---------------------------------------------------------------------
-# Arrays here are flat, with unsigned offsets: a view costs more than a short loop, and a signed offset stops vectorising.
+# Arrays here are flat, with unsigned offsets: a view costs more than a short loop, a signed offset stops vectorising.
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -389,7 +389,13 @@ def _flow_fcn(y, dy, sizes, offsets, weights, dense, rows, target, gain, matrix,
 def _add_six(out, o, y, a, k, k0, k1, k2, k3, k4, k5, c0, c1, c2, c3, c4, c5, n):
     for i in range(n):
         out[o + i] = (
-            y[a + i] + c0 * k[k0 + i] + c1 * k[k1 + i] + c2 * k[k2 + i] + c3 * k[k3 + i] + c4 * k[k4 + i] + c5 * k[k5 + i]
+            y[a + i]
+            + c0 * k[k0 + i]
+            + c1 * k[k1 + i]
+            + c2 * k[k2 + i]
+            + c3 * k[k3 + i]
+            + c4 * k[k4 + i]
+            + c5 * k[k5 + i]
         )
 
 
@@ -603,7 +609,8 @@ def advance_runge_kutta(
         rate = control[RADIUS]
         inside = counts[NEXT] < times.size and times[counts[NEXT]] < t + h
         if inside or counts[STEPS] % 4 == 0 or rate * h > 0.4 * limit:
-            rate = _relaxation_rate(stages, h, table, n_main)
+            sensitive = interpolant.shape[0] > n_main + 1
+            rate = _remembered(_relaxation_rate(stages, h, table, n_main), rate, sensitive)
         counts[STEPS] += 1
         new = end if h == end - t else t + h
         if counts[NEXT] < times.size and times[counts[NEXT]] < new:
@@ -654,12 +661,27 @@ def _fill_runge_kutta(
     first, terms = counts[NEXT], interpolant.shape[0]
     for j in range(n_main + 1, terms):
         stage_sum(scratch[0], y, stages, table[j], j, h)
-        flow(scratch[0], stages[j], conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
+        flow(
+            scratch[0],
+            stages[j],
+            conv,
+            sizes,
+            offsets,
+            weights,
+            constant,
+            decay,
+            dense,
+            rows,
+            target,
+            gain,
+            matrix,
+            work,
+        )
         counts[CALLS] += 1
     last_term = 0.0
     if terms > n_main + 1:
         stage_sum(scratch[0], scratch[1], stages, interpolant[:, -1].copy(), terms, h)
-        last_term = np.sqrt(_scaled_square(scratch[0], y, y, rtol, atol) / y.size)
+        last_term = _scaled_maximum(scratch[0], y, rtol, atol)
     values = np.empty(terms)
     while counts[NEXT] < times.size and times[counts[NEXT]] < new:
         theta = (times[counts[NEXT]] - t) / h
@@ -686,10 +708,19 @@ def _fill_runge_kutta(
     stages[n_main] = scratch[0]
 
 
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+def _scaled_maximum(e, y, rtol, atol):
+    """``max |e| / (atol + rtol |y|)``: a mean would hide few frequencies that move among many that rest."""
+    largest = 0.0
+    for i in range(e.size):
+        largest = max(largest, abs(e[i]) / (atol + rtol * abs(y[i])))
+    return largest
+
+
 @njit(nogil=True, cache=True)
 def _interpolates(last_term, theta):
-    """True if the interpolant errs by less than the tolerance."""
-    return 0.2 * last_term * theta**4 * (1.0 - theta) ** 3 <= 1.0
+    """True if the interpolant errs by less than ten tolerances of any component: steps err by about as much."""
+    return 0.2 * last_term * theta**4 * (1.0 - theta) ** 3 <= 10.0
 
 
 @njit(nogil=True, cache=True)
@@ -712,6 +743,16 @@ def _relaxation_rate(stages, h, table, n_main):
         growth += moments[1]
         change += moments[2]
     return np.sqrt(change / distance) if growth < 0.0 and distance > 0.0 else 0.0
+
+
+@njit(nogil=True, cache=True)
+def _remembered(rate, old, sensitive):
+    """The larger of both, the old one fading: fast directions are seen only while there is something in them.
+
+    It fades slowly for pairs whose interpolant is sensitive to them, unless it was of a transient now over.
+    """
+    keep = 0.995 if sensitive and not 0.0 < rate < 1e-6 * old else 0.9
+    return max(rate, keep * old)
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -783,9 +824,9 @@ def _rkc_step(
     y, f0, h, s, one, two, three, f,
     conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
 ):  # fmt: skip
-    """One RKC step of s stages [Sommeijer, Shampine, Verwer 1997, eq 2.1-2.4]; the new point is left in ``three``.
+    """One RKC step of s stages [Sommeijer, Shampine, Verwer 1997, eq 2.1-2.4]; returns the array with the new point.
 
-    Returns nothing; ``one`` and ``two`` are scratch. Damping ε = 2/13: β(s) ≈ 0.653 (s² - 1).
+    ``one``, ``two`` and ``three`` are scratch, one of which comes back. Damping ε = 2/13: β(s) ≈ 0.653 (s² - 1).
     """
     w0 = 1.0 + 2.0 / (13.0 * s * s)
     root = np.sqrt(w0 * w0 - 1.0)
@@ -799,7 +840,7 @@ def _rkc_step(
     two[:] = y
     _chebyshev_step(one, y, y, y, f0, f0, 1.0, 0.0, 0.0, h * mu_first, 0.0)
     a_one = 1.0 - b_one * w0
-    for j in range(2, s + 1):
+    for _ in range(2, s + 1):
         t = 2.0 * w0 * t_one - t_two
         dt = 2.0 * w0 * dt_one - dt_two + 2.0 * t_one
         ddt = 2.0 * w0 * ddt_one - ddt_two + 4.0 * dt_one
@@ -810,14 +851,13 @@ def _rkc_step(
         gamma = -mu_f * a_one
         flow(one, f, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
         _chebyshev_step(three, one, two, y, f, f0, mu, nu, 1.0 - mu - nu, h * mu_f, h * gamma)
-        if j < s:
-            two[:] = one
-            one[:] = three
+        one, two, three = three, one, two
         a_one = 1.0 - b * t
         b_two, b_one = b_one, b
         t_two, t_one = t_one, t
         dt_two, dt_one = dt_one, dt
         ddt_two, ddt_one = ddt_one, ddt
+    return one
 
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")  # a check for zero stops vectorising
@@ -853,7 +893,7 @@ def advance_chebyshev(
     """
     end = times[-1]
     f0, f1, vector, one, two, f = stages[0], stages[1], stages[2], stages[3], stages[4], stages[5]
-    new_y = scratch[2]
+    three = scratch[2]
     most = min(MOST, max(2, int(np.sqrt(rtol / (10.0 * 2.3e-16)))))  # round-off grows with the square of the stages
     for _ in range(budget):
         t = control[TIME]
@@ -867,6 +907,7 @@ def advance_chebyshev(
                 conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
             )  # fmt: skip
             counts[CALLS] += used
+            counts[POWER] += used
             if not np.isfinite(radius):
                 return NON_FINITE
             control[RADIUS] = 1.1 * radius
@@ -882,8 +923,8 @@ def advance_chebyshev(
             s = max(s, 2)
         if t + h <= t:
             return STEP_TOO_SMALL
-        _rkc_step(
-            y, f0, h, s, one, two, new_y, f,
+        new_y = _rkc_step(
+            y, f0, h, s, one, two, three, f,
             conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
         )  # fmt: skip
         flow(new_y, f1, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)

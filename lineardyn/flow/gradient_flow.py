@@ -50,9 +50,9 @@ def gradient_flow(
         Increasing times >= 0 to record; values between steps come from the method's dense output.
     method : "auto", "bs32", "tsit5", "dop853" or "rkc"
         These flows are stiff with a real spectrum: once a mode is learned it relaxes at the rate of its own large
-        singular value, while the slowest mode sets the horizon. ``"auto"`` starts with an explicit pair and goes over to
-        the stabilised RKC where an estimate of the spectral radius says that stability, no longer accuracy, limits the
-        step, and RKC will be cheaper (``stats["method"]`` and ``stats["t_stiff"]`` tell).
+        singular value, while the slowest mode sets the horizon. ``"auto"`` starts with an explicit pair and goes over
+        to the stabilised RKC where an estimate of the spectral radius says that stability, no longer accuracy, limits
+        the step, and RKC will be cheaper (``stats["method"]`` and ``stats["t_stiff"]`` tell).
     rtol, atol : float
         Bound the RMS of the local error, scaled by ``atol + rtol |y|``, in Fourier coordinates.
     max_steps : int, optional
@@ -82,7 +82,7 @@ def gradient_flow(
     >>> run = gradient_flow(network, moments, network.init_small(1e-3, rng=0), [0.0, 0.2, 2.0])
     >>> np.diagonal(run.effective_singular_values, axis1=1, axis2=2).round(2) + 0.0
     array([[0.  , 0.  ],
-           [3.41, 0.  ],
+           [3.4 , 0.  ],
            [4.  , 1.41]])
     """
     network.check_moments(moments)
