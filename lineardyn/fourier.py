@@ -48,7 +48,12 @@ def fft2(x: ArrayLike) -> Complexes:
 
 
 def ifft2(spectrum: ArrayLike) -> Complexes:
-    """Inverse of :func:`fft2` (complex; take ``.real`` where the spectrum is conjugate symmetric)."""
+    """Inverse of :func:`fft2` (complex; take ``.real`` where the spectrum is conjugate symmetric).
+
+    >>> import numpy as np
+    >>> bool(np.allclose(ifft2(fft2(np.eye(4))), np.eye(4)))
+    True
+    """
     image: Complexes = scipy.fft.ifft2(np.asarray(spectrum), norm="ortho")
     return image
 
@@ -102,6 +107,12 @@ def convolve(kernel: ArrayLike, image: ArrayLike) -> Floats:
 
     ``kernel``: ``(C_out, H, W, C_in)``; ``image``: ``(..., C_in, H, W)``; returns ``(..., C_out, H, W)``. By the
     theorem ``(w*x)^ = √P ŵ x̂`` at each frequency [Godfrey et al. eq 3.7, corrected: printed without √P].
+
+    >>> import numpy as np
+    >>> shift = np.zeros((1, 1, 3, 1))
+    >>> shift[0, 0, 1, 0] = 1.0
+    >>> convolve(shift, [[[1.0, 2.0, 3.0]]]).round(12)
+    array([[[3., 1., 2.]]])
     """
     x = check_array("image", image)
     if x.ndim < 3:
@@ -129,6 +140,12 @@ def circulant(kernel: ArrayLike) -> Floats:
     """The matrix ``(C_out·P, C_in·P)`` of the circular convolution with ``kernel`` ``(C_out, H, W, C_in)``.
 
     Doubly block circulant; the unitary DFT diagonalises it into blocks ``√P ŵ_f`` [Pinson et al. eq 6].
+
+    >>> import numpy as np
+    >>> circulant(np.arange(3.0).reshape(1, 1, 3, 1))
+    array([[0., 2., 1.],
+           [1., 0., 2.],
+           [2., 1., 0.]])
     """
     w = check_array("kernel", kernel, shape=(None, None, None, None), why="(C_out, H, W, C_in)")
     _, height, width, _ = w.shape
@@ -166,15 +183,12 @@ class HalfSpectrum:
     def pack_images(self, images: Floats) -> Floats:
         """Real images ``(..., H, W)`` to the packed conjugate spectrum, reals ``(..., 2, F)``."""
         half = scipy.fft.rfft2(images, norm="ortho")
-        return self._from_rfft(half, -1.0)
-
-    def _from_rfft(self, half: Complexes, sign: float) -> Floats:
         rows, columns, flip = self._rfft_positions
         flat = half.reshape(*half.shape[:-2], -1)
         picked = flat[..., rows * half.shape[-1] + columns]
         packed = np.empty((*picked.shape[:-1], 2, self.size))
         packed[..., 0, :] = picked.real
-        np.multiply(picked.imag, sign * flip, out=packed[..., 1, :])
+        np.multiply(picked.imag, -flip, out=packed[..., 1, :])
         packed[..., 1, self.weights == 1] = 0.0
         return packed
 

@@ -37,6 +37,13 @@ class Modes:
         Right singular vectors as images of unit norm; the entry of largest magnitude of each is positive.
     d : (R,)
         Second moment of the data along each ``v_α``; for one-hot labels and coherent uniform classes ``K s_α²``.
+
+    Examples
+    --------
+    >>> from lineardyn import SecondMoments, pure_cosines
+    >>> modes = SecondMoments.from_data(*pure_cosines((8, 8), [(0, 0), (1, 2)], [1.0, 0.5])).modes()
+    >>> modes.s.round(3), modes.d.round(3), modes.v.shape
+    (array([4.   , 1.414]), array([32.,  4.]), (2, 1, 8, 8))
     """
 
     u: Floats

@@ -26,7 +26,7 @@ from lineardyn.fourier import HalfSpectrum, half_spectrum, ifft2
 from lineardyn.modes import Modes, singular_modes
 from lineardyn.validation import check_choice, check_images, check_targets
 
-__all__ = ["Modes", "SecondMoments", "Statistics"]
+__all__ = ["SecondMoments", "Statistics"]
 
 Floats = NDArray[np.float64]
 FORMS = ("auto", "modes", "dense", "samples")
@@ -53,7 +53,7 @@ class SecondMoments:
     form : "modes", "dense" or "samples"
     image_shape : (C, H, W)
     n_samples : number of images averaged over
-    target_power : ``⟨‖y‖²⟩``, so that losses are exact
+    target_power, image_power : ``⟨‖y‖²⟩``, so that losses are exact, and ``⟨‖x‖²⟩ = tr Σ^xx``
     sigma_yx : (K, C, H, W) ``⟨y xᵀ⟩``
     statistics : the same in packed Fourier coordinates, for the kernels
 
@@ -100,9 +100,24 @@ class SecondMoments:
     def from_batches(batches: Batches, *, form: str = "auto") -> SecondMoments:
         """The same from an iterable of ``(images, targets)`` batches (numpy or torch), summed in float64.
 
-        One pass for *dense* and *samples*. *modes* needs two: pass something that can be iterated again (a list, a
-        PyTorch DataLoader), or a function that returns a fresh iterator. A one-shot iterator with ``form="auto"`` is
-        read once, as *dense* or *samples*.
+        One pass for *dense* and *samples*. *modes* needs two, and *auto* a third where the modes do not hold Σ^xx: pass
+        something that can be iterated again (a list, a PyTorch DataLoader), or a function that returns a fresh
+        iterator. A one-shot iterator with ``form="auto"`` is read once, as *dense* or *samples*.
+
+        Raises
+        ------
+        ArgumentError
+            For no batch, batches of different image shapes, what :meth:`from_data` refuses, or a one-shot iterator with
+            ``form="modes"``.
+
+        Examples
+        --------
+        >>> from lineardyn import SecondMoments, natural_patches
+        >>> images, targets = natural_patches(4, 100, rng=0)
+        >>> batches = [(images[:60], targets[:60]), (images[60:], targets[60:])]
+        >>> moments = SecondMoments.from_batches(batches)
+        >>> moments.form, moments.n_samples, moments.sigma_yx.shape
+        ('dense', 100, (4, 1, 4, 4))
         """
         form = check_choice("form", form, FORMS)
         once = isinstance(batches, Iterator)
@@ -174,14 +189,14 @@ class SecondMoments:
         return float(modes.d[~modes.null].sum() / self.image_power)
 
     def power_spectrum(self) -> Floats:
-        """``⟨|x̂_cf|²⟩`` ``(C, H, W)``."""
+        """``⟨|x̂_cf|²⟩`` ``(C, H, W)``; in the modes form that of ``V D Vᵀ`` [Godfrey et al. eq 4.17]."""
         stats = self.statistics
         power = np.diag(stats.matrix) if stats.dense else np.einsum("rd,rd,r->d", stats.rows, stats.rows, stats.gain)
         per_half = power.reshape(self.image_shape[0], 2, -1).sum(axis=1)
         return self.half.unpack(np.stack([per_half, np.zeros_like(per_half)], axis=1)).real
 
     def gram(self) -> Floats:
-        """``Σ^xx`` ``(C·H·W, C·H·W)`` in pixel space, C order."""
+        """``Σ^xx`` ``(C·H·W, C·H·W)`` in pixel space, C order; in the modes form ``V D Vᵀ``."""
         stats = self.statistics
         if stats.dense:
             return self._unpack(np.ascontiguousarray(self._unpack(stats.matrix).T))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lineardyn.errors import ArgumentError, DataFileError, Status
+from lineardyn.errors import ArgumentError, ComputationError, DataFileError, Status
 from lineardyn.flow.stepping import integrate, kernel_arguments
 from lineardyn.moments import SecondMoments, Statistics
 from lineardyn.networks import LinearCNN, LinearFCN, LinearNetwork, Weights
@@ -65,7 +65,22 @@ class Trajectory:
     kernel_spectrum : (T, C, H, W)
         ``(Σ_o |ŵ_1[o, u, v, c]|²)^½``.
     status, message : how the run ended, as Status and as a sentence
-    stats : numbers of steps, right-hand sides, ...
+    stats : what it took: the method, numbers of steps and right-hand sides (see the verb that made the run)
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from lineardyn import LinearCNN, SecondMoments, Trajectory, gradient_flow, pure_cosines
+    >>> moments = SecondMoments.from_data(*pure_cosines((4, 4), [(0, 0), (1, 2)], [1.0, 0.5]))
+    >>> network = LinearCNN((1, 4, 4), n_outputs=2)
+    >>> run = gradient_flow(network, moments, network.init_balanced(moments, 0.1, rng=0), [0.0, 1.0, 10.0])
+    >>> run.loss.round(4), run.kernel_spectrum.shape, [w.shape for w in run.at(0.5)]
+    (array([0.388 , 0.0076, 0.    ]), (3, 1, 4, 4), [(1, 4, 4, 1), (2, 4, 4, 1)])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run.save(pathlib.Path(folder) / "run.npz")
+    ...     again = Trajectory.load(pathlib.Path(folder) / "run.npz")
+    >>> bool((again.loss == run.loss).all())
+    True
     """
 
     network: LinearNetwork
@@ -102,6 +117,13 @@ class Trajectory:
         Along a flow the integration is taken up again from the last recorded state before ``t``, with the same method
         and tolerances, so that the answer is as accurate as the recorded ones. Between recorded steps of gradient
         descent weights are interpolated linearly.
+
+        Raises
+        ------
+        ArgumentError
+            For a time that is negative or after the last one recorded.
+        ComputationError
+            If the integration stopped early, as with a small ``max_steps``.
         """
         time = check_number("t", t, minimum=0.0)
         last = float(self.t[-1]) if len(self) else 0.0
@@ -122,6 +144,8 @@ class Trajectory:
             arguments, base, np.array([time - base_time]), method=self.settings.method,
             rtol=self.settings.rtol, atol=self.settings.atol, max_steps=self.settings.max_steps,
         )  # fmt: skip
+        if result.status is not Status.SUCCESS:
+            raise ComputationError(result.status, f"at({time:g}) stopped early. {result.status.value}", self)
         return self.network.unpack(result.states[-1])
 
     @cached_property
@@ -163,7 +187,7 @@ class Trajectory:
         return np.sqrt(full)
 
     def plot(self) -> Figure:
-        """Effective singular values, loss and kernel spectrum over time."""
+        """Effective singular values, diagonal and off-diagonal, and below them the loss, over time."""
         from lineardyn.plots import plot_trajectory
 
         return plot_trajectory(self)

@@ -11,7 +11,7 @@ from lineardyn.errors import ArgumentError
 from lineardyn.fourier import half_spectrum
 
 if TYPE_CHECKING:
-    from lineardyn.moments import Modes
+    from lineardyn.modes import Modes
 
 __all__ = ["check_modes", "frequency_owner", "mode_spectra"]
 
@@ -22,7 +22,7 @@ NEGLIGIBLE = 1e-10
 
 
 def check_modes(modes: Any) -> None:
-    """Refuse what has not the fields of :class:`lineardyn.moments.Modes`."""
+    """Refuse what has not the fields of :class:`lineardyn.Modes`."""
     fields = ("u", "s", "d", "q", "null", "image_shape", "n_outputs")
     missing = [name for name in fields if not hasattr(modes, name)]
     if missing:

@@ -13,7 +13,7 @@ from lineardyn.errors import ArgumentError
 from lineardyn.fourier import half_spectrum
 
 if TYPE_CHECKING:
-    from lineardyn.moments import Modes
+    from lineardyn.modes import Modes
 
 __all__ = ["MinimalNorm", "minimal_norm"]
 

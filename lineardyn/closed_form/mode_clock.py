@@ -17,7 +17,7 @@ from lineardyn.validation import check_number
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lineardyn.moments import Modes
+    from lineardyn.modes import Modes
     from lineardyn.networks import LinearCNN
 
 __all__ = ["ModeClock"]

@@ -34,7 +34,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 METHODS = ("bs32", "tsit5", "dop853", "rkc")
 MAX_STEPS = 10_000_000
-WATCH = 8
+WATCH = 3
 """Steps in a row that stability must limit before ``auto`` thinks of RKC."""
 FINEST_STABILISED = 1e-8
 """Below this rtol the order 2 of RKC is too low, whatever the stiffness."""
@@ -219,14 +219,6 @@ class _Run:
             stats["max_stages"] = int(self.counts[_kernels.MOST_STAGES])
             stats["spectral_radius"] = float(self.control[_kernels.RADIUS])
         return stats
-
-
-def spectral_radius(arguments: KernelArguments, state: Floats, iterations: int = 50) -> float:
-    """``ρ(∂f/∂y)`` at a state, to about 2% from below."""
-    f = right_hand_side(arguments, state)
-    vector, shifted, image = f.copy(), np.empty_like(f), np.empty_like(f)
-    radius, _ = _kernels.spectral_radius(state, f, vector, shifted, image, iterations, *arguments)
-    return float(radius)
 
 
 def fixed_steps(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineardyn.fourier import half_spectrum
-from lineardyn.plots.style import INK, MUTED, WIDTH, axes_for, color, figure_for, image_of, styled
+from lineardyn.plots.style import FAINT, INK, MUTED, WIDTH, axes_for, color, figure_for, image_of, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,7 @@ def _plane(ax: Axes, spectrum: Floats, title: str) -> None:
     ax.tick_params(length=2, labelsize=8)
     for spine in ax.spines.values():
         spine.set_visible(True)
-        spine.set_color("#d8dee4")
+        spine.set_color(FAINT)
 
 
 @styled

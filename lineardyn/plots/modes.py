@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lineardyn.plots.style import INK, MUTED, WIDTH, axes_for, color, figure_for, image_of, styled
+from lineardyn.plots.style import FAINT, INK, MUTED, WIDTH, axes_for, color, figure_for, image_of, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from lineardyn.moments import Modes
+    from lineardyn.modes import Modes
 
 __all__ = ["plot_images", "plot_modes", "plot_power_spectrum", "plot_singular_values"]
 
@@ -33,7 +33,7 @@ def _bare(ax: Axes) -> None:
     ax.set_yticks([])
     for spine in ax.spines.values():
         spine.set_visible(True)
-        spine.set_color("#d8dee4")
+        spine.set_color(FAINT)
 
 
 def _columns(n: int) -> int:

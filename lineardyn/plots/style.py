@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["INK", "MUTED", "WIDTH", "axes_for", "color", "figure_for", "image_of", "save_figure", "styled"]
+__all__ = ["FAINT", "INK", "MUTED", "WIDTH", "axes_for", "color", "figure_for", "image_of", "save_figure", "styled"]
 
 P = ParamSpec("P")
 R = TypeVar("R")

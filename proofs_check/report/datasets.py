@@ -64,12 +64,11 @@ def _shapes(options: ReportOptions) -> Dataset:
         if size != options.pixels
         else []
     )
-    names = ("disc", "ring", "square", "frame", "triangle")[: len(images)]
     text = (
         f"{len(images)} geometric shapes, one image a class, {size} × {size} pixels; the mean is kept. The paper does "
         f"not print its images: these are ours."
     )
-    return Dataset("shapes", "Geometric shapes", text, images, targets, names, images, notes=notes)
+    return Dataset("shapes", "Geometric shapes", text, images, targets, lineardyn.data.SHAPES, images, notes=notes)
 
 
 def _patches(options: ReportOptions) -> Dataset:

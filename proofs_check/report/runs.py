@@ -61,7 +61,7 @@ class Job:
 def run_job(job: Job) -> Curves:
     """Integrate or train, and keep the curves only: a trajectory of a wide network is 100 MB."""
     if job.learning_rate is None:
-        atol = ATOL_SHARE * RTOL * max(float(np.abs(w).max()) for w in job.weights) * job.network.n_pixels**0.5
+        atol = _atol(job.network, job.weights)
         path = gradient_flow(job.network, job.moments, job.weights, job.t, rtol=RTOL, atol=atol)
     else:
         assert job.samples is not None
@@ -72,6 +72,11 @@ def run_job(job: Job) -> Curves:
         # the same loss and the same B from Σ^xx as from the images one by one, a hundred times sooner
         path = replace(path, moments=job.moments)
     return reduce(path, job.test_moments, pictures=job.learning_rate is None and isinstance(job.network, LinearCNN))
+
+
+def _atol(network: Network, weights: list[Floats]) -> float:
+    """Well below the tolerance of the start itself: what grows from small weights must be right from the beginning."""
+    return ATOL_SHARE * RTOL * max(float(np.abs(w).max()) for w in weights) * float(network.n_pixels**0.5)
 
 
 def reduce(path: Trajectory, test_moments: SecondMoments | None, *, pictures: bool) -> Curves:
@@ -114,7 +119,7 @@ def horizon(
     s = moments.modes().s[alive]
     expected = growth / mode_rates(moments, convolutional=isinstance(network, LinearCNN))
     cap, reached, window = CAP * float(expected.max()), 0.0, float(expected.min())
-    atol = ATOL_SHARE * RTOL * max(float(np.abs(w).max()) for w in weights) * network.n_pixels**0.5
+    atol = _atol(network, weights)
     while reached < cap:
         window = min(window, cap - reached)
         path = gradient_flow(network, moments, weights, np.linspace(0, window, 33), rtol=RTOL, atol=atol)

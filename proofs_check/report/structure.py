@@ -17,7 +17,6 @@ from proofs_check.report.spectra import PowerLaw, fit_power_law, radial_average
 __all__ = ["Structure", "compute", "section"]
 
 Floats = NDArray[np.float64]
-_TOP = 0.05
 
 
 @dataclass(frozen=True)

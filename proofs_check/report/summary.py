@@ -40,10 +40,9 @@ def facts(learned: Sequence[Learning], cosines: Cosines, sums: Sums, entries: Se
     ]
     for r in learned:
         result += _facts_of(r)
-    predicted = all([tuple(f) for f in found] == sums.predicted for found in sums.found.values())
     result.append(
         Fact(
-            "yes" if predicted else "no",
+            "yes" if sums.as_predicted else "no",
             "the clock's predicted winners won, in the flow and under SGD",
             "sums-of-cosines",
         )

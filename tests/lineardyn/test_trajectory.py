@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,13 @@ def test_at_refuses_times_outside(make):
     for t in (-0.1, float(run.t[-1]) + 0.1, np.nan):
         with pytest.raises(ArgumentError, match="t is"):
             run.at(t)
+
+
+def test_at_tells_when_the_integration_stops_early():
+    run = flow("cnn-decay")
+    few = replace(run, settings=replace(run.settings, max_steps=1))
+    with pytest.raises(ComputationError, match=r"^at\(.*stopped early.*max_steps"):
+        few.at(0.999 * float(run.t[1]))
 
 
 def test_evaluate_is_the_loss_on_other_data_without_penalty():
