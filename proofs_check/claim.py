@@ -69,6 +69,8 @@ class Claim:
         NOT_REFUTED, or REFUTED for an erratum.
     mutants
         Name to the changes of the formula (keyword arguments of ``sides``): planted errors, each to be refuted.
+    tolerance, tolerance_reason
+        The largest residual that does not refute, and where it comes from.
     sides
         ``sides(instance, **formula)`` returns the two sides of the statement, each a number or an array.
     distance
@@ -79,6 +81,8 @@ class Claim:
         Instances tried before all random ones: the smallest known witnesses and the corner cases.
     formula
         Keyword arguments of ``sides`` that make it the statement's own formula.
+    quantity
+        What the two sides are, for the text of a witness.
     max_instances
         Upper bound on the instances of one check, for claims that integrate or optimise.
     counterpart

@@ -163,15 +163,12 @@ def section(results: list[Cosines]) -> Section:
         title="2 · Pure cosines: the closed form, tested",
         paragraphs=[
             "Four classes, one cosine each. From a balanced, aligned start every effective singular value is a "
-            "sigmoid: "
-            "the convolution multiplies its rate by √P, and divides it by √m, where m is 2 unless the frequency is its "
-            "own conjugate. The fully connected network (FCNN) has neither factor; its learning rate is √P larger "
-            "here, "
-            "as in the paper, so that only √m is left between the two.",
+            "sigmoid: the convolution multiplies its rate by √P, and divides it by √m, where m is 2 unless the "
+            "frequency is its own conjugate. The fully connected network (FCNN) has neither factor; its learning rate "
+            "is √P larger here, as in the paper, so that only √m is left between the two.",
             f"Closed form against integration: relative difference {gaps['cnn']:.1e} (CNN) and {gaps['fcnn']:.1e} "
-            "(FCNN) at rtol "
-            f"10^−10. {N_UPDATES} steps of gradient descent at learning rate {main.learning_rate:.3g} differ by "
-            f"{main.numbers()['descent_minus_closed_form']['cnn']:.1e}, of first order in the learning rate.",
+            f"(FCNN) at rtol 10^−10. {N_UPDATES} steps of gradient descent at learning rate {main.learning_rate:.3g} "
+            f"differ by {main.numbers()['descent_minus_closed_form']['cnn']:.1e}, of first order in the learning rate.",
         ],
         numbers={f"{r.size}x{r.size}": r.numbers() for r in results},
         pictures=_pictures(results),
@@ -196,12 +193,10 @@ def _pictures(results: list[Cosines]) -> list[Picture]:
     curves = [
         Picture(
             f"cosines-{key}",
-            f"{title}: effective singular values over updates. Wide pale line: closed form. Thin line: gradient "
-            "flow, integrated. "
-            "Circles: gradient descent. The three lie on one another."
+            f"{title}: effective singular values over updates. Wide pale line: closed form. Thin line: gradient flow, "
+            "integrated. Circles: gradient descent. The three lie on one another."
             + (" The learning rate is √P larger than the CNN's: mode 1 (the constant image) is learned at the same "
-               "time, the "
-               "others √2 earlier than by the CNN." if key == "fcnn" else " Stages, in the order of s."),
+               "time, the others √2 earlier than by the CNN." if key == "fcnn" else " Stages, in the order of s."),
             lambda key=key: _curves(main, key), "fig 3",  # type: ignore[misc]
         )
         for key, title in names.items()
@@ -209,9 +204,8 @@ def _pictures(results: list[Cosines]) -> list[Picture]:
     delays = Picture(
         "cosines-delay",
         "How much later the CNN learns each mode than the FCNN. Theory √m (bars) and measurement (diamonds). The "
-        "paper names only "
-        "(0, 0) as exception from √2; every self-conjugate frequency is one, as (0, 4) shows on 8 × 8 pixels "
-        "(erratum E6).",
+        "paper names only (0, 0) as exception from √2; every self-conjugate frequency is one, as (0, 4) shows on 8 × "
+        "8 pixels (erratum E6).",
         lambda: plot_delays(
             {_group(r): r.delays for r in results},
             {_group(r): np.sqrt(r.m) for r in results},

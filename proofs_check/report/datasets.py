@@ -154,8 +154,7 @@ def _resized(images: Floats, options: ReportOptions) -> Floats:
     if options.size > min(height, width):
         raise ArgumentError(
             f"--size is {options.size}, expected at most {min(height, width)}, the size of these images ({height}, "
-            f"{width}): "
-            f"averaging makes images smaller only"
+            f"{width}): averaging makes images smaller only"
         )
     return lineardyn.data.resize(images, options.size)
 
@@ -197,9 +196,8 @@ def _centred(data: Dataset) -> Dataset:
     """Subtract the per-pixel training mean, in place: 20,000 colour images are half a gigabyte."""
     if np.ptp(data.images, axis=0).max() <= 1e-14 * np.abs(data.images).max():
         raise ArgumentError(
-            f"--data {data.title}: all images are equal (constant), expected images that differ: nothing is left "
-            "when their "
-            f"mean is subtracted"
+            f"--data {data.title}: all images are equal (constant), expected images that differ: nothing is left when "
+            "their mean is subtracted"
         )
     mean = data.images.mean(axis=0)
     data.images.__isub__(mean)

@@ -50,16 +50,13 @@ def _setting(result: Learning) -> str:
     p, runs = result.plan, len(result.flow["cnn"])
     hidden = p.networks["fcnn"].widths[0]
     return (
-        f"{runs} runs of each network from small random weights (standard deviation {p.scale:.2g}), each integrated "
-        "as gradient "
-        f"flow and trained by one-sample SGD, {p.n_updates:,} updates at learning rate {p.learning_rate:.2g} "
+        f"{runs} runs of each network from small random weights (standard deviation {p.scale:.2g}), each integrated as "
+        f"gradient flow and trained by one-sample SGD, {p.n_updates:,} updates at learning rate {p.learning_rate:.2g} "
         f"({100 * p.rate_share:.2g} % of what one-sample steps bear at the end of learning). CNN: one full-size "
-        "circular kernel, then a dense "
-        f"layer. FCNN: {hidden} hidden units, learning rate √P = {p.speed['fcnn']:.0f} times larger, as in the "
-        "paper. The flow's time is "
-        "shown as samples, t / learning rate. Lines are medians over runs, bands 10 to 90 %. The paper's learning "
-        "rates and initial "
-        f"scales are not known; these are chosen from the data, and given in numbers.json."
+        f"circular kernel, then a dense layer. FCNN: {hidden} hidden units, learning rate √P = {p.speed['fcnn']:.0f} "
+        "times larger, as in the paper. The flow's time is shown as samples, t / learning rate. Lines are medians over "
+        "runs, bands 10 to 90 %. The paper's learning rates and initial scales are not known; these are chosen from "
+        "the data, and given in numbers.json."
     )
 
 
@@ -68,9 +65,8 @@ def _order(result: Learning) -> str:
     runs, delays = len(cnn), result.delays
     found = np.isfinite(delays)
     text = (
-        f"Discovery is ordered: the modes reach half of their singular value in the order of s in {in_order(cnn)} "
-        f"of {runs} runs of the "
-        f"CNN and {in_order(fcnn)} of {runs} of the FCNN. "
+        f"Discovery is ordered: the modes reach half of their singular value in the order of s in {in_order(cnn)} of "
+        f"{runs} runs of the CNN and {in_order(fcnn)} of {runs} of the FCNN. "
     )
     if found.any():
         text += (
@@ -99,8 +95,7 @@ def _below(result: Learning) -> str:
         return ""
     return (
         f" The CNN stops at {100 * final.min():.0f} to {100 * final.max():.0f} % of the singular values: with one "
-        "hidden "
-        f"channel its predictor has rank one at each frequency, too little for {result.dataset.images.shape[1]} "
+        f"hidden channel its predictor has rank one at each frequency, too little for {result.dataset.images.shape[1]} "
         "channels of colour."
     )
 
@@ -224,8 +219,7 @@ def _weights_pictures(result: Learning) -> list[Picture]:
             f"{name}-spectra",
             "Dots: spectra of the modes, |q_αf|, sorted. Crosses: the kernel's frequencies, sized by |κ_f| (mean over "
             "runs), at the times when modes are learned (90 % of what they reach), over the modes learned by then. "
-            "Large "
-            "crosses sit on high dots: the kernel is a sparse mixture of the dominant frequencies.",
+            "Large crosses sit on high dots: the kernel is a sparse mixture of the dominant frequencies.",
             lambda: _spectra(result),
             "fig S.5",
             wide=True,

@@ -43,9 +43,8 @@ def section(entries: Sequence[Entry]) -> Section:
     refuted = [e for e in entries if e.verdict.outcome is Outcome.REFUTED]
     odd = [e.claim.id for e in entries if not e.as_expected]
     text = (
-        f"{len(entries)} claims were tried. {len(entries) - len(refuted)} were not refuted; {len(refuted)} were: "
-        "each with its "
-        f"witness, one case that anyone can compute. A check never says “proved”."
+        f"{len(entries)} claims were tried. {len(entries) - len(refuted)} were not refuted; {len(refuted)} were: each "
+        "with its witness, one case that anyone can compute. A check never says “proved”."
     )
     if odd:
         text += f" Not as expected: {', '.join(odd)}."

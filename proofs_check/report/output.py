@@ -38,8 +38,7 @@ class ReportFolder:
             self._remove()
             raise ArgumentError(
                 f"--out {self.target} cannot be written ({error.strerror or error}), expected a folder in a place "
-                "where "
-                f"you may write: choose another with --out"
+                "where you may write: choose another with --out"
             ) from None
         return self
 

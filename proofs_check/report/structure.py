@@ -95,8 +95,7 @@ def _about_modes(result: Structure, alive: int) -> str:
         )
     return text + (
         f"Class coherence, the share of the images' power that lies in the modes, is {result.coherence:.3g}: Σˣˣ is "
-        "not "
-        f"diagonal in the modes, the modes are coupled, and the flow below uses the full Σˣˣ ({result.form} form)."
+        f"not diagonal in the modes, the modes are coupled, and the flow below uses the full Σˣˣ ({result.form} form)."
     )
 
 

@@ -154,10 +154,9 @@ def section(result: Sums) -> Section:
         title="3 · Sums of cosines: one clock per mode, and its winners",
         paragraphs=[
             "Two classes, each a sum of three cosines, no frequency shared. All frequencies of a mode are driven by "
-            "one scalar, "
-            "its clock Θ(t): |κ_f| grows as exp(√P |q_f| Θ). So the frequency with the largest coefficient outgrows "
-            "the others "
-            "exponentially until the mode is learned, and Θ(∞) gives the winners without integration.",
+            "one scalar, its clock Θ(t): |κ_f| grows as exp(√P |q_f| Θ). So the frequency with the largest "
+            "coefficient outgrows the others exponentially until the mode is learned, and Θ(∞) gives the winners "
+            "without integration.",
             f"Clock against integration: relative difference {numbers['flow_minus_clock']:.1e}. One-sample SGD with "
             f"{N_UPDATES} "
             f"updates stays within {numbers['sgd_minus_clock']:.2g} of s: it counts how often each class was drawn. "
@@ -192,16 +191,14 @@ def _pictures(result: Sums) -> list[Picture]:
         Picture("sums-images", "The two classes.", lambda: plot_images(result.images, ["class 1", "class 2"]), "fig 4"),
         Picture(
             "sums-learning",
-            "Effective singular values. Wide pale line: the clock. Thin line: gradient flow. Circles: one-sample "
-            "SGD, whose "
-            "steps follow the luck of the draw.",
+            "Effective singular values. Wide pale line: the clock. Thin line: gradient flow. Circles: one-sample SGD, "
+            "whose steps follow the luck of the draw.",
             lambda: _learning(result), "fig 4",
         ),
         Picture(
             "sums-winners",
-            "Kernel coefficients |κ_f| of the six frequencies, in the colour of their mode: the dominant frequency "
-            "of each takes all, the "
-            "others stop growing when their mode is learned. Wide pale line: the clock.",
+            "Kernel coefficients |κ_f| of the six frequencies, in the colour of their mode: the dominant frequency of "
+            "each takes all, the others stop growing when their mode is learned. Wide pale line: the clock.",
             lambda: _winners(result), "fig 4, eq 23-24",
         ),
     ]  # fmt: skip
