@@ -38,8 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--data", metavar="NAME|FILE.npz",
         help="shapes, patches, cosines, digits, cifar10, mnist, or a file with images (N, C, H, W) and labels (N,); "
-             "default: "
-        "shapes and patches",
+             "default: shapes and patches",
     )  # fmt: skip
     report.add_argument("--root", type=Path, help="folder of cifar10 or mnist (default: the variable LINEARDYN_DATA)")
     report.add_argument("--classes", help="which classes, in this order, for instance 0,1,2,3")
