@@ -109,10 +109,10 @@ def figure(flows: Data, path: Path) -> None:
         axes.bar_label(axes.bar(places, heights, width, label=name), fmt="{:.1f}".format, fontsize=6)
     axes.axhline(1.0, color="black", linewidth=0.8)
     axes.set_yscale("log")
-    axes.set_xticks(range(len(problems)), problems)
+    axes.set_xticks(range(len(problems)), [name.replace(", ", ",\n").replace(" grey", "\ngrey") for name in problems])
     axes.set_ylabel("time of the peer / ours")
     axes.set_title("Gradient flow at equal error, one thread")
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, ncols=2, loc="upper left")
     chart.savefig(path, metadata={"Date": None})
     plt.close(chart)
 

@@ -23,7 +23,7 @@ RUNNING, DONE, STEP_TOO_SMALL, NON_FINITE, MAX_STEPS, STIFF = 0, 1, 2, 3, 4, 5
 # slots of the float control block of an integrator, carried from one call to the next
 TIME, STEP, OLD_ERROR, OLD_STEP, RADIUS, FIXED, WATCH = 0, 1, 2, 3, 4, 5, 6
 # slots of its integer counters
-STEPS, REJECTED, CALLS, NEXT, SINCE_RADIUS, MOST_STAGES, LIMITED, POWER = 0, 1, 2, 3, 4, 5, 6, 7
+STEPS, REJECTED, CALLS, NEXT, UNTIL_RADIUS, MOST_STAGES, LIMITED, POWER = 0, 1, 2, 3, 4, 5, 6, 7
 
 MOST = 1000  # stages of one RKC step: Ctrl-C must not wait for more
 BLOCK = 2048  # doubles of a stage sum that stay in the cache
@@ -575,21 +575,9 @@ def advance_runge_kutta(
         for j in range(1, n_main + 1):
             stage_sum(trial, y, stages, table[j], j, h)
             flow(
-                trial,
-                stages[j],
-                conv,
-                sizes,
-                offsets,
-                weights,
-                constant,
-                decay,
-                dense,
-                rows,
-                target,
-                gain,
-                matrix,
-                work,
-            )
+                trial, stages[j],
+                conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
+            )  # fmt: skip
         counts[CALLS] += n_main
         error = _error_norm(errors, stages, n_main + 1, h, y, trial, rtol, atol)
         if control[FIXED] > 0.0:
@@ -606,11 +594,8 @@ def advance_runge_kutta(
             counts[REJECTED] += 1
             control[STEP] = h * max(0.2, 0.9 * error ** (-1.0 / (error_order + 1)))
             continue
-        rate = control[RADIUS]
-        inside = counts[NEXT] < times.size and times[counts[NEXT]] < t + h
-        if inside or counts[STEPS] % 4 == 0 or rate * h > 0.4 * limit:
-            sensitive = interpolant.shape[0] > n_main + 1
-            rate = _remembered(_relaxation_rate(stages, h, table, n_main), rate, sensitive)
+        sensitive = interpolant.shape[0] > n_main + 1
+        rate = _remembered(_relaxation_rate(stages, h, table, n_main), control[RADIUS], sensitive)
         counts[STEPS] += 1
         new = end if h == end - t else t + h
         if counts[NEXT] < times.size and times[counts[NEXT]] < new:
@@ -662,21 +647,9 @@ def _fill_runge_kutta(
     for j in range(n_main + 1, terms):
         stage_sum(scratch[0], y, stages, table[j], j, h)
         flow(
-            scratch[0],
-            stages[j],
-            conv,
-            sizes,
-            offsets,
-            weights,
-            constant,
-            decay,
-            dense,
-            rows,
-            target,
-            gain,
-            matrix,
-            work,
-        )
+            scratch[0], stages[j],
+            conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
+        )  # fmt: skip
         counts[CALLS] += 1
     last_term = 0.0
     if terms > n_main + 1:
@@ -778,7 +751,6 @@ def spectral_radius(
 
     The flow's Jacobian is minus a Hessian, similar to a symmetric matrix: the iteration converges to |λ|_max.
     """
-    zero = np.zeros(1)
     size = np.sqrt(_squares(y))
     step = 1e-7 * size if size > 0.0 else 1e-7
     length = np.sqrt(_squares(vector))
@@ -798,7 +770,7 @@ def spectral_radius(
         previous, radius = radius, length
         if not length > 0.0:
             vector[:] = 1.0
-            return zero[0], used
+            return 0.0, used
         if iteration > 0 and abs(radius - previous) <= 0.02 * radius:
             break
     return radius, used
@@ -901,7 +873,7 @@ def advance_chebyshev(
             return DONE
         if counts[STEPS] + counts[REJECTED] >= max_steps:
             return MAX_STEPS
-        if control[FIXED] == 0.0 and counts[SINCE_RADIUS] <= 0:
+        if control[FIXED] == 0.0 and counts[UNTIL_RADIUS] <= 0:
             radius, used = spectral_radius(
                 y, f0, vector, one, two, 50,
                 conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
@@ -911,7 +883,7 @@ def advance_chebyshev(
             if not np.isfinite(radius):
                 return NON_FINITE
             control[RADIUS] = 1.1 * radius
-            counts[SINCE_RADIUS] = 20
+            counts[UNTIL_RADIUS] = 20
         h = min(control[STEP], end - t)
         if control[FIXED] > 0.0:
             s = int(control[FIXED])
@@ -938,18 +910,18 @@ def advance_chebyshev(
             if not finite(f0):
                 return NON_FINITE
             control[STEP] = 0.1 * h
-            counts[SINCE_RADIUS] = 0
+            counts[UNTIL_RADIUS] = 0
             if t + 0.1 * h <= t:
                 return NON_FINITE
             continue
         if error > 1.0:
             counts[REJECTED] += 1
             control[STEP] = h * max(0.1, 0.8 * error ** (-1.0 / 3.0))
-            if counts[SINCE_RADIUS] < 20:
-                counts[SINCE_RADIUS] = 0
+            if counts[UNTIL_RADIUS] < 20:
+                counts[UNTIL_RADIUS] = 0
             continue
         counts[STEPS] += 1
-        counts[SINCE_RADIUS] -= 1
+        counts[UNTIL_RADIUS] -= 1
         new = end if h == end - t else t + h
         while counts[NEXT] < times.size and times[counts[NEXT]] < new:
             _hermite(out[counts[NEXT]], y, new_y, f0, f1, h, (times[counts[NEXT]] - t) / h)
