@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lineardyn.errors import ArgumentError
 from lineardyn.fourier import half_spectrum
-from lineardyn.validation import check_images, check_targets
+from lineardyn.validation import as_real_array, check_images, check_targets
 
 __all__ = ["DENSE_BYTES", "Batches", "Sums", "chunks", "read_batches", "sum_batches"]
 
@@ -56,6 +56,10 @@ class Sums:
         self.xx = np.zeros((0, 0))
         self.rows: list[Floats] = []
         self.targets: list[Floats] = []
+        self.labels: set[int] = set()
+        """The classes seen in integer labels."""
+        self.one_hot = False
+        """Whether any targets came as rows, which say K whatever the labels are."""
 
     @property
     def size(self) -> int:
@@ -73,10 +77,11 @@ class Sums:
         self.n += len(x)
         self.target_power += float(np.einsum("nk,nk->", y, y))
         self.image_power += float(np.einsum("nd,nd->", flat, flat))
-        self.yx += y.T @ flat
-        if self.keep == "dense":
-            self.xx += flat.T @ flat
-        elif self.keep == "samples":
+        with np.errstate(over="ignore", invalid="ignore"):  # said at the end, in words
+            self.yx += y.T @ flat
+            if self.keep == "dense":
+                self.xx += flat.T @ flat
+        if self.keep == "samples":
             packed = half_spectrum(x.shape[2:]).pack_images(x)
             self.rows.append(packed.reshape(len(x), -1))
             self.targets.append(y)
@@ -91,11 +96,17 @@ class Sums:
 
     def _targets(self, targets: Any, n: int, index: int) -> Floats:
         name = f"batches[{index}] targets"
-        values = np.asarray(targets.detach().cpu() if hasattr(targets, "detach") else targets)
+        values = as_real_array(name, targets)
         known = len(self.yx)
         if values.ndim == 1 and values.dtype.kind in "biu" and values.size:
             outputs = max(known, int(values.max()) + 1)
+            self.labels |= set(np.unique(values).tolist())
+            if 8 * outputs * max(self.size, n) > DENSE_BYTES:
+                raise ArgumentError(
+                    f"{name} holds the label {outputs - 1}, expected labels 0, 1, .., K-1: renumber them"
+                )
         else:
+            self.one_hot = True
             outputs = known or (values.shape[1] if values.ndim == 2 else 1)
         y = check_targets(values, n, name, outputs)
         if outputs > known:

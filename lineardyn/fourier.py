@@ -7,6 +7,7 @@ says it all: :class:`HalfSpectrum` packs those into real arrays, the coordinates
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -17,7 +18,7 @@ import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.errors import ArgumentError
-from lineardyn.validation import check_array, check_shape
+from lineardyn.validation import as_real_array, check_array, check_shape, shown
 
 __all__ = [
     "HalfSpectrum",
@@ -43,7 +44,10 @@ def fft2(x: ArrayLike) -> Complexes:
     >>> bool(np.isclose(np.linalg.norm(fft2(np.eye(4))), np.linalg.norm(np.eye(4))))
     True
     """
-    spectrum: Complexes = scipy.fft.fft2(np.asarray(x), norm="ortho")
+    values = np.asarray(x)
+    if values.ndim < 2 or values.dtype.kind not in "biufc":
+        raise ArgumentError(f"x has shape {values.shape} and dtype {values.dtype}, expected numbers (..., H, W)")
+    spectrum: Complexes = scipy.fft.fft2(values, norm="ortho")
     return spectrum
 
 
@@ -64,7 +68,7 @@ def conjugate_frequency(frequency: Sequence[int], shape: Sequence[int]) -> tuple
     >>> conjugate_frequency((1, 0), (4, 4))
     (3, 0)
     """
-    (u, v), (height, width) = frequency, shape
+    (u, v), (height, width) = _check_frequency(frequency), check_shape("shape", shape, 2, "(H, W)")
     return -u % height, -v % width
 
 
@@ -74,8 +78,18 @@ def multiplicity(frequency: Sequence[int], shape: Sequence[int]) -> int:
     >>> [multiplicity(f, (4, 4)) for f in [(0, 0), (2, 2), (1, 2)]]
     [1, 1, 2]
     """
-    (u, v), (height, width) = frequency, shape
-    return 1 if conjugate_frequency(frequency, shape) == (u % height, v % width) else 2
+    conjugate = conjugate_frequency(frequency, shape)
+    return 1 if conjugate == (frequency[0] % shape[0], frequency[1] % shape[1]) else 2
+
+
+def _check_frequency(frequency: Sequence[int]) -> tuple[int, int]:
+    try:
+        u, v = (operator.index(n) for n in frequency)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"frequency is {shown(frequency)}, expected a pair of integers (u, v), in cycles per image"
+        ) from None
+    return u, v
 
 
 def self_conjugate(shape: Sequence[int]) -> NDArray[np.bool_]:
@@ -125,7 +139,7 @@ def convolve(kernel: ArrayLike, image: ArrayLike) -> Floats:
 
 def check_kernel(name: str, kernel: ArrayLike, shape: tuple[int | None, int, int, int]) -> Floats:
     """Return a kernel ``(C_out, H, W, C_in)``; a smaller k×k one gets an error that says how to pad it."""
-    w = np.asarray(kernel)
+    w = as_real_array(name, kernel)
     _, height, width, channels = shape
     if w.ndim == 4 and w.shape[1:3] != (height, width):
         raise ArgumentError(

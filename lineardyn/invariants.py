@@ -16,6 +16,7 @@ from lineardyn.errors import ArgumentError
 from lineardyn.fourier import fft2
 from lineardyn.networks import LinearCNN, LinearNetwork
 from lineardyn.trajectory import Trajectory
+from lineardyn.validation import check_network, shown
 
 __all__ = ["balance", "balance_ratio", "invariant_drift", "off_diagonal"]
 
@@ -33,6 +34,7 @@ def balance(network: LinearNetwork, weights: Sequence[ArrayLike]) -> list[NDArra
     >>> bool(abs(balance(network, network.init_balanced(moments, 0.1, rng=0))[0]).max() < 1e-16)
     True
     """
+    check_network(network)
     layers = _layers(network, weights)
     return [
         a @ np.conj(np.swapaxes(a, -1, -2)) - np.conj(np.swapaxes(b, -1, -2)) @ b for a, b in itertools.pairwise(layers)
@@ -60,7 +62,7 @@ def invariant_drift(trajectory: Trajectory) -> Floats:
     >>> bool((invariant_drift(run) < 1e-5).all())
     True
     """
-    network = trajectory.network
+    network = _check_trajectory(trajectory).network
     first = balance(network, network.unpack(trajectory.start))
     drift = np.zeros(len(trajectory))
     for i in range(len(trajectory)):
@@ -70,6 +72,12 @@ def invariant_drift(trajectory: Trajectory) -> Floats:
         largest = max((float(_norms(b - a).max()) for a, b in zip(first, now, strict=True)), default=0.0)
         drift[i] = largest / float(np.max(size)) if np.max(size) > 0 else 0.0
     return drift
+
+
+def _check_trajectory(trajectory: Trajectory) -> Trajectory:
+    if not isinstance(trajectory, Trajectory):
+        raise ArgumentError(f"trajectory is {shown(trajectory)}, expected what gradient_flow or gradient_descent gave")
+    return trajectory
 
 
 def _norms(matrices: NDArray[np.complex128] | Floats) -> Floats:
@@ -89,7 +97,7 @@ def balance_ratio(trajectory: Trajectory) -> Floats:
     >>> balance_ratio(run)[:, 0, 0].round(2), balance_ratio(run)[:, 1, 0].round(2)
     (array([1.93, 1.  ]), array([0.49, 1.  ]))
     """
-    network = trajectory.network
+    network = _check_trajectory(trajectory).network
     if not isinstance(network, LinearCNN) or network.depth != 2:
         raise ArgumentError(f"trajectory is of {network}, expected one of a LinearCNN with two layers")
     ratios = np.empty((len(trajectory), *network.image_shape[1:]))
@@ -109,7 +117,7 @@ def off_diagonal(trajectory: Trajectory) -> Floats:
     >>> off_diagonal(run).round(3)
     array([0.004, 0.006, 0.   ])
     """
-    values = trajectory.effective_singular_values
+    values = _check_trajectory(trajectory).effective_singular_values
     off = values * (1 - np.eye(values.shape[-1]))
     norms: Floats = np.linalg.norm(off, axis=(1, 2)) / trajectory.moments.modes().s[0]
     return norms

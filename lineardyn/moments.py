@@ -299,6 +299,12 @@ def _finish(sums: Sums) -> SecondMoments:
     """Averages of the sums, in packed coordinates."""
     if sums.shape is None:
         raise ArgumentError("batches is empty, expected at least one batch of (images, targets)")
+    if not np.isfinite([sums.image_power, sums.target_power]).all():
+        raise ArgumentError(
+            "images or targets are so large that their squares overflow, expected numbers below 1e150: rescale them, "
+            "for instance to [0, 1]"
+        )
+    _check_classes(sums)
     if sums.image_power == 0.0:
         raise ArgumentError(
             "images are all zero, expected images that differ: constant images vanish when their mean is subtracted"
@@ -320,6 +326,20 @@ def _finish(sums: Sums) -> SecondMoments:
             rows=np.concatenate(sums.rows), target=np.ascontiguousarray(y.T / n), gain=np.full(n, 1 / n)
         )
     return SecondMoments(sums.keep, sums.shape, n, sums.target_power / n, sums.image_power / n, sigma_yx, stats)
+
+
+def _check_classes(sums: Sums) -> None:
+    """Integer labels over all batches, as :func:`check_targets` wants them in one array."""
+    if not sums.labels or sums.one_hot:
+        return
+    if len(sums.labels) == 1:
+        raise ArgumentError("targets hold one class only, expected at least two: there is nothing to tell apart")
+    missing = set(range(len(sums.yx))) - sums.labels
+    if missing:
+        raise ArgumentError(
+            f"targets have no image of class {min(missing)} although {len(sums.yx)} classes are named, expected labels "
+            f"0..K-1 without gaps: renumber them, or give one-hot rows (N, K)"
+        )
 
 
 def _pack_gram(sigma_xx: Floats, shape: tuple[int, int, int]) -> Floats:

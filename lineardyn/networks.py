@@ -52,7 +52,7 @@ class LinearNetwork(ABC):
         object.__setattr__(self, "image_shape", check_image_shape(self.image_shape))
         if isinstance(self.widths, int):
             raise ArgumentError(f"widths is {self.widths}, expected a tuple (C_1, .., C_L-1): write ({self.widths},)")
-        object.__setattr__(self, "widths", check_shape("widths", self.widths, len(tuple(self.widths)), "hidden widths"))
+        object.__setattr__(self, "widths", check_shape("widths", self.widths, None, "hidden widths (C_1, .., C_L-1)"))
         object.__setattr__(self, "n_outputs", check_count("n_outputs", self.n_outputs))
 
     @property
@@ -133,12 +133,12 @@ class LinearNetwork(ABC):
 
     def check_moments(self, moments: SecondMoments) -> None:
         """Raise unless the moments are of this network's images and outputs."""
+        if not hasattr(moments, "statistics"):
+            raise ArgumentError(
+                f"moments is a {type(moments).__name__}, expected SecondMoments: make them with "
+                f"SecondMoments.from_data(images, targets)"
+            )
         for name in ("image_shape", "n_outputs"):
-            if not hasattr(moments, name):
-                raise ArgumentError(
-                    f"moments is a {type(moments).__name__}, expected SecondMoments: make them with "
-                    f"SecondMoments.from_data(images, targets)"
-                )
             if getattr(moments, name) != getattr(self, name):
                 raise ArgumentError(
                     f"moments has {name} {getattr(moments, name)}, expected {getattr(self, name)}: that of {self}"

@@ -16,15 +16,13 @@ from lineardyn.flow.stepping import CALL_FLOPS, KernelArguments, kernel_argument
 from lineardyn.moments import SecondMoments
 from lineardyn.networks import LinearNetwork
 from lineardyn.progress import progress_bar
-from lineardyn.trajectory import DescentSettings, Trajectory
-from lineardyn.validation import Rng, as_generator, check_count, check_number
+from lineardyn.trajectory import RECORD_BYTES, DescentSettings, Trajectory
+from lineardyn.validation import Rng, as_generator, check_count, check_network, check_number
 
 __all__ = ["gradient_descent", "max_learning_rate"]
 
 Floats = NDArray[np.float64]
 Data = SecondMoments | tuple[ArrayLike, ArrayLike]
-RECORD_BYTES = 2**32
-"""Largest record of states that is kept; a run that would pass it is told which record_every fits."""
 
 
 def gradient_descent(
@@ -100,18 +98,20 @@ def gradient_descent(
         n_steps=check_count("n_steps", n_steps),
         batch_size=None if batch_size is None else check_count("batch_size", batch_size),
     )
+    if rng is None and batch_size is not None:
+        raise ArgumentError("rng is None, expected a seed or a numpy.random.Generator: batch_size draws images")
+    generator = None if rng is None else as_generator(rng)
+    check_network(network)
     moments = _moments(data, batch_size)
     network.check_moments(moments)
     start = network.pack(weights)
     every = check_count("record_every", record_every)
     run = _Descent(network, moments, start, settings, every)
     with progress_bar("gradient descent", float(settings.n_steps), shown=progress) as report:
-        if batch_size is None:
+        if batch_size is None or generator is None:
             status = run.full_batch(report)
         else:
-            if rng is None:
-                raise ArgumentError("rng is None, expected a seed or a numpy.random.Generator: batch_size draws images")
-            status = run.stochastic(as_generator(rng), report)
+            status = run.stochastic(generator, report)
     trajectory = run.trajectory(status)
     if throw and status is not Status.SUCCESS:
         limit = f"gradient_descent stopped after step {trajectory.stats['n_steps']} of {n_steps}. {status.value}"
@@ -147,16 +147,16 @@ class _Descent:
 
     def __post_init__(self) -> None:
         n, every = self.settings.n_steps, self.every
-        steps = [0, *range(every, n + 1, every)]
-        self.steps = np.array(steps if steps[-1] == n else [*steps, n])
-        size = 8 * self.start.size * len(self.steps)
+        count = 1 + -(-n // every)  # before any list of that length is made
+        size = 8 * self.start.size * count
         if size > RECORD_BYTES:
             fits = -(-n * 8 * self.start.size // RECORD_BYTES)
             raise ArgumentError(
-                f"record_every is {every}, expected at least {fits}: {len(self.steps)} states of "
+                f"record_every is {every}, expected at least {fits}: {count} states of "
                 f"{8 * self.start.size} bytes would take {size / 2**30:.1f} GiB"
             )
-        self.out = np.empty((len(self.steps), self.start.size))
+        self.steps = np.minimum(every * np.arange(count), n)
+        self.out = np.empty((count, self.start.size))
         self.out[0] = self.start
         self.y = self.start.copy()
         self.recorded = 1
@@ -269,11 +269,13 @@ def max_learning_rate(
     >>> round(max_learning_rate(network, moments, network.init_small(1e-8, rng=0)), 3)
     0.25
     """
+    check_network(network)
     network.check_moments(moments)
     decay = check_number("weight_decay", weight_decay, minimum=0.0)
     state = network.pack(weights)
     arguments = kernel_arguments(network, moments, decay)
-    largest = _largest_curvature(arguments, state, network.state_weights, network.depth)
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers that overflow are said in words
+        largest = _largest_curvature(arguments, state, network.state_weights, network.depth)
     return float(2.0 / largest) if largest > 0.0 else float("inf")
 
 
@@ -293,6 +295,8 @@ def _largest_curvature(arguments: KernelArguments, state: Floats, metric: Floats
         for node, factor in zip(nodes, factors, strict=True):
             total -= factor * right_hand_side(arguments, state + (node * step) * direction)
         result: Floats = root * total / step
+        if not np.isfinite(result).all():
+            raise ArgumentError("weights are so large that the loss overflows, expected smaller ones: rescale them")
         return result
 
     n = state.size

@@ -17,7 +17,7 @@ from lineardyn.errors import ArgumentError, ComputationError, DataFileError, Sta
 from lineardyn.flow.stepping import integrate, kernel_arguments
 from lineardyn.moments import SecondMoments, Statistics
 from lineardyn.networks import LinearCNN, LinearFCN, LinearNetwork, Weights
-from lineardyn.validation import check_number
+from lineardyn.validation import check_array, check_count, check_number, check_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,6 +27,8 @@ __all__ = ["DescentSettings", "FlowSettings", "Trajectory"]
 Floats = NDArray[np.float64]
 FILE_FORMAT = "lineardyn trajectory 1"
 CHUNK_BYTES = 2**26
+RECORD_BYTES = 2**32
+"""Largest record of states that is kept; a run that would pass it is told what fits."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Trajectory:
 
     def weights(self, index: int) -> Weights:
         """Weights at ``t[index]``; negative indices count from the end."""
-        if not -len(self) <= index < len(self):
+        if check_count("index", index, minimum=-len(self)) >= len(self):
             raise ArgumentError(
                 f"index is {index}, expected one of -{len(self)} .. {len(self) - 1}: {len(self)} states are recorded"
             )
@@ -194,7 +196,7 @@ class Trajectory:
 
     def save(self, path: str | Path) -> None:
         """Write one ``.npz`` that holds the run and its statistics, whole or not at all."""
-        target = Path(path)
+        target = check_path(path)
         header = {
             "format": FILE_FORMAT,
             "network": {
@@ -241,8 +243,9 @@ class Trajectory:
         DataFileError
             If the file is missing or is no saved trajectory.
         """
+        source = check_path(path)
         try:
-            with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            with source.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 header = json.loads(str(file["header"]))
                 arrays = {name: file[name] for name in file.files if name != "header"}
             if header["format"] != FILE_FORMAT:
@@ -266,6 +269,7 @@ def _from_file(header: dict[str, Any], arrays: dict[str, Floats]) -> Trajectory:
         tuple(shape["image_shape"]), widths=tuple(shape["widths"]), n_outputs=shape["n_outputs"]
     )
     settings = dict(header["settings"])
+    _check_shapes(network, saved["dense"], arrays)
     moments = SecondMoments(
         form=saved["form"],
         image_shape=network.image_shape,
@@ -285,3 +289,21 @@ def _from_file(header: dict[str, Any], arrays: dict[str, Floats]) -> Trajectory:
         status=Status[header["status"]],
         stats=header["stats"],
     )
+
+
+def _check_shapes(network: LinearNetwork, dense: bool, arrays: dict[str, Floats]) -> None:
+    """Raise ArgumentError (a ValueError) unless the arrays fit one another: compiled code trusts their shapes."""
+    n, width = int(network.offsets[-1]), 2 * network.half.size * network.image_shape[0]
+    n_rows = 0 if dense else len(arrays["gain"])
+    shapes: dict[str, tuple[int, ...]] = {
+        "t": (len(arrays["states"]),),
+        "states": (len(arrays["t"]), n),
+        "start": (n,),
+        "sigma_yx": (network.n_outputs, *network.image_shape),
+        "rows": (0, 0) if dense else (n_rows, width),
+        "target": (network.n_outputs, width if dense else n_rows),
+        "gain": (n_rows,),
+        "matrix": (width, width) if dense else (0, 0),
+    }
+    for name, shape in shapes.items():
+        arrays[name] = check_array(name, arrays[name], shape=shape, why="as the network in this file has it")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import reprlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,15 +17,19 @@ from lineardyn.errors import ArgumentError
 __all__ = [
     "Rng",
     "as_generator",
+    "as_real_array",
     "check_array",
     "check_choice",
     "check_count",
     "check_image_shape",
     "check_images",
+    "check_network",
     "check_number",
+    "check_path",
     "check_shape",
     "check_targets",
     "check_times",
+    "shown",
 ]
 
 Rng = int | np.random.Generator
@@ -34,7 +41,7 @@ def check_array(name: str, value: ArrayLike, *, shape: Sequence[int | None] | No
 
     Integers, booleans and float32 are converted exactly, so that no sum is ever taken in a narrow type.
     """
-    array = _as_real_array(name, value)
+    array = as_real_array(name, value)
     if shape is not None:
         wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
         fits = array.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
@@ -48,7 +55,8 @@ def check_array(name: str, value: ArrayLike, *, shape: Sequence[int | None] | No
     return np.ascontiguousarray(array, dtype=np.float64)
 
 
-def _as_real_array(name: str, value: ArrayLike) -> NDArray[Any]:
+def as_real_array(name: str, value: ArrayLike) -> NDArray[Any]:
+    """Return ``value`` as an array of integers, booleans or floats, of its own type."""
     if hasattr(value, "detach"):  # a torch tensor: numpy reads it once it is on the CPU and free of its graph
         value = value.detach().cpu()
     try:
@@ -62,7 +70,7 @@ def _as_real_array(name: str, value: ArrayLike) -> NDArray[Any]:
 
 def check_images(images: ArrayLike, name: str = "images") -> Floats:
     """Return ``images`` as finite float64 ``(N, C, H, W)`` with at least one image."""
-    array = _as_real_array(name, images)
+    array = as_real_array(name, images)
     if array.ndim != 4:
         hint = "; add the channel axis with images[:, None]" if array.ndim == 3 else ""
         raise ArgumentError(f"{name} has shape {array.shape}, expected (N, C, H, W){hint}")
@@ -81,7 +89,7 @@ def check_targets(targets: ArrayLike, n_images: int, name: str = "targets", n_ou
 
     Labels 0..K-1 give the columns; ``n_outputs`` fixes K where a batch may lack the last classes.
     """
-    array = _as_real_array(name, targets)
+    array = as_real_array(name, targets)
     if array.ndim not in (1, 2):
         raise ArgumentError(
             f"{name} has shape {array.shape}, expected ({n_images}, K), or integer labels ({n_images},)"
@@ -108,15 +116,18 @@ def check_targets(targets: ArrayLike, n_images: int, name: str = "targets", n_ou
     if labels.max() >= k:
         raise ArgumentError(f"{name} holds the label {labels.max()}, expected labels below {k}: the number of outputs")
     if n_outputs is None:
-        missing = np.setdiff1d(np.arange(k), labels)
-        if len(missing):
+        present = np.unique(labels)  # compared by place: a stray huge label must not cost memory
+        if len(present) < k:
+            missing = int(np.argmax(np.append(present, k) != np.arange(len(present) + 1)))
             raise ArgumentError(
-                f"{name} has no image of class {missing[0]} although {k} classes are named, expected labels 0..K-1 "
+                f"{name} has no image of class {missing} although {k} classes are named, expected labels 0..K-1 "
                 f"without gaps: renumber them (numpy.unique(labels, return_inverse=True)[1])"
             )
         if k == 1:
             raise ArgumentError(f"{name} holds one class only, expected at least two: there is nothing to tell apart")
-    return np.eye(k)[labels]
+    one_hot = np.zeros((len(labels), k))
+    one_hot[np.arange(len(labels)), labels] = 1.0
+    return one_hot
 
 
 def check_number(
@@ -126,7 +137,7 @@ def check_number(
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise ArgumentError(f"{name} is {value!r}, expected a number") from None
+        raise ArgumentError(f"{name} is {shown(value)}, expected a number") from None
     if not math.isfinite(number):
         raise ArgumentError(f"{name} is {number}, expected a finite number")
     if number < minimum or (strict and number == minimum) or number > maximum:
@@ -138,7 +149,7 @@ def check_number(
 def check_count(name: str, value: int, *, minimum: int = 1) -> int:
     """Return ``value`` as an int of at least ``minimum``."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise ArgumentError(f"{name} is {value!r}, expected an integer")
+        raise ArgumentError(f"{name} is {shown(value)}, expected an integer")
     if value < minimum:
         raise ArgumentError(f"{name} is {value}, expected an integer >= {minimum}")
     return int(value)
@@ -153,18 +164,39 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> str:
         return str(text)
     near = difflib.get_close_matches(str(text), choices, n=1)
     hint = f": did you mean {near[0]!r}?" if near else ""
-    raise ArgumentError(f"{name} is {value!r}, expected one of {', '.join(map(repr, choices))}{hint}")
+    raise ArgumentError(f"{name} is {shown(value)}, expected one of {', '.join(map(repr, choices))}{hint}")
 
 
-def check_shape(name: str, value: Sequence[int], length: int, meaning: str) -> tuple[int, ...]:
-    """Return ``value`` as a tuple of ``length`` positive integers."""
+def check_shape(name: str, value: Sequence[int], length: int | None, meaning: str) -> tuple[int, ...]:
+    """Return ``value`` as a tuple of ``length`` positive integers (``None``: any number of them)."""
     try:
         shape = tuple(value)
     except TypeError:
-        raise ArgumentError(f"{name} is {value!r}, expected {meaning}") from None
-    if len(shape) != length:
+        raise ArgumentError(f"{name} is {shown(value)}, expected {meaning}") from None
+    if length is not None and len(shape) != length:
         raise ArgumentError(f"{name} is {shape!r}, expected {meaning}: {length} integers")
     return tuple(check_count(f"{name}[{i}]", n) for i, n in enumerate(shape))
+
+
+def check_network(network: Any) -> None:
+    """Refuse what is no network, before one of its methods is called."""
+    if isinstance(network, type) or not hasattr(network, "check_weights"):
+        raise ArgumentError(
+            f"network is {shown(network)}, expected a LinearCNN or LinearFCN: make one with "
+            f"LinearCNN((C, H, W), n_outputs=K)"
+        )
+
+
+def check_path(value: str | os.PathLike[str], name: str = "path") -> Path:
+    """Return ``value`` as a path with a name."""
+    if isinstance(value, str | os.PathLike) and Path(value).name:
+        return Path(value).expanduser()
+    raise ArgumentError(f"{name} is {shown(value)}, expected the path of a file")
+
+
+def shown(value: Any) -> str:
+    """``repr`` on one line, cut where it is long: an array or a path of the caller's."""
+    return " ".join(reprlib.repr(value).split())
 
 
 def check_image_shape(value: Sequence[int], name: str = "image_shape") -> tuple[int, int, int]:
@@ -196,4 +228,4 @@ def as_generator(rng: Rng, name: str = "rng") -> np.random.Generator:
         return rng
     if isinstance(rng, int | np.integer) and not isinstance(rng, bool) and rng >= 0:
         return np.random.default_rng(int(rng))
-    raise ArgumentError(f"{name} is {rng!r}, expected a seed (an integer >= 0) or a numpy.random.Generator")
+    raise ArgumentError(f"{name} is {shown(rng)}, expected a seed (an integer >= 0) or a numpy.random.Generator")

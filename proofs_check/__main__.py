@@ -63,6 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return verb(options, console)
     except (ArgumentError, DataFileError) as error:
         return _complain(str(error), BAD_INPUT)
+    except OSError as error:  # a full disk, for instance
+        place = f" at {error.filename}" if error.filename else ""
+        reason = error.strerror or error
+        return _complain(
+            f"--out: the report cannot be written{place} ({reason}): make room, or choose another", BAD_INPUT
+        )
     except (ComputationError, LineardynError, MemoryError) as error:
         return _complain(str(error) or "not enough memory: use --size or fewer classes", 1)
     except KeyboardInterrupt:

@@ -147,7 +147,10 @@ def ridge_power_law(
     >>> ridge_power_law(np.ones((1, 4, 1, 1)), 1.0, gamma=1.0, alpha=2.0).real.ravel()
     array([1. , 0.5, 0.2, 0.5])
     """
-    start = np.asarray(least_squares)
+    try:
+        start = np.asarray(least_squares)
+    except ValueError:
+        raise ArgumentError("least_squares is no array, expected numbers (H, W, K, C)") from None
     if start.ndim != 4 or start.dtype.kind not in "biufc" or not start.size:
         raise ArgumentError(
             f"least_squares has shape {start.shape} and dtype {start.dtype}, expected numbers (H, W, K, C): "

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.errors import ArgumentError
-from lineardyn.validation import check_array
+from lineardyn.validation import as_real_array, check_array, shown
 
 __all__ = [
     "check_broadcast",
@@ -38,7 +38,7 @@ def check_time(name: str, value: ArrayLike) -> Floats:
 
 def check_magnitudes(name: str, value: ArrayLike) -> Floats:
     """The magnitudes of finite real or complex numbers of any shape."""
-    if np.iscomplexobj(value):
+    if isinstance(value, np.ndarray) and value.dtype.kind == "c":
         value = np.abs(value)
     return np.abs(check_array(name, value)).reshape(np.shape(value))
 
@@ -61,10 +61,10 @@ def check_positive(name: str, value: ArrayLike, *, why: str = "") -> Floats:
 
 def check_integers(name: str, value: ArrayLike, *, minimum: int, maximum: int | None = None) -> NDArray[np.int64]:
     """Integers in ``minimum..maximum`` of any shape."""
-    array = np.asarray(value)
+    array = as_real_array(name, value)
     wanted = f">= {minimum}" if maximum is None else f"from {minimum} to {maximum}"
     if array.dtype.kind not in "iu":
-        raise ArgumentError(f"{name} is {value!r}, expected integers {wanted}")
+        raise ArgumentError(f"{name} is {shown(value)}, expected integers {wanted}")
     bad = array < minimum if maximum is None else (array < minimum) | (array > maximum)
     if bad.any():
         raise ArgumentError(f"{name} holds {array[bad].flat[0]}, expected integers {wanted}")

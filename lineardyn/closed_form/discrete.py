@@ -157,5 +157,6 @@ def stable_learning_rate(*, s: float, n_pixels: int, multiplicity: int, n_classe
 
 
 def _cosine_rate(n_pixels: int, multiplicity: int) -> float:
-    m = int(check_integers("multiplicity", multiplicity, minimum=1, maximum=2))
+    m = check_count("multiplicity", multiplicity, minimum=0)
+    check_integers("multiplicity", m, minimum=1, maximum=2)
     return float(np.sqrt(check_count("n_pixels", n_pixels) / m))

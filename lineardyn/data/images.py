@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.errors import ArgumentError, DataFileError
-from lineardyn.validation import Rng, as_generator, check_count, check_images, check_shape, check_targets
+from lineardyn.validation import Rng, as_generator, check_count, check_images, check_path, check_shape, check_targets
 
 __all__ = ["greyscale", "load_npz", "natural_patches", "resize"]
 
@@ -170,7 +170,7 @@ def load_npz(path: str | os.PathLike[str]) -> tuple[Floats, Floats]:
     >>> images.shape, targets.shape
     ((6, 1, 4, 4), (6, 3))
     """
-    file = Path(path).expanduser()
+    file = check_path(path)
     arrays = _npz_arrays(file, ("images", "labels"))
     images = check_images(arrays["images"], f"images in {file.name}")
     return images, _npz_targets(arrays["labels"], len(images), f"labels in {file.name}")

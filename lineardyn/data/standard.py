@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lineardyn.data.idx import read_idx
 from lineardyn.data.pickles import read_pickled_arrays
 from lineardyn.errors import ArgumentError, DataFileError
-from lineardyn.validation import check_choice
+from lineardyn.validation import check_choice, shown
 
 __all__ = ["load_cifar10", "load_digits", "load_mnist"]
 
@@ -187,6 +187,8 @@ def find_folder(root: str | os.PathLike[str] | None, title: str, names: Sequence
 
 
 def _root(root: str | os.PathLike[str] | None, title: str) -> Path:
+    if root is not None and not isinstance(root, str | os.PathLike):
+        raise ArgumentError(f"root is {shown(root)}, expected the path of a folder")
     named = os.environ.get("LINEARDYN_DATA", "") if root is None else os.fspath(root)
     if not named:
         raise DataFileError(

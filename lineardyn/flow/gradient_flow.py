@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from numpy.typing import ArrayLike
 
-from lineardyn.errors import ComputationError, Status
+from lineardyn.errors import ArgumentError, ComputationError, Status
 from lineardyn.flow.stepping import MAX_STEPS, METHODS, integrate, kernel_arguments
 from lineardyn.progress import progress_bar
-from lineardyn.trajectory import FlowSettings, Trajectory
-from lineardyn.validation import check_choice, check_count, check_number, check_times
+from lineardyn.trajectory import RECORD_BYTES, FlowSettings, Trajectory
+from lineardyn.validation import check_choice, check_count, check_network, check_number, check_times
 
 if TYPE_CHECKING:
     from lineardyn.moments import SecondMoments
@@ -105,9 +105,15 @@ def gradient_flow(
            [3.4 , 0.  ],
            [4.  , 1.41]])
     """
+    check_network(network)
     network.check_moments(moments)
     state = network.pack(weights)
     times = check_times("t_eval", t_eval)
+    if 8 * state.size * len(times) > RECORD_BYTES:
+        raise ArgumentError(
+            f"t_eval has {len(times)} times, expected at most {RECORD_BYTES // (8 * state.size)}: one state takes "
+            f"{8 * state.size} bytes; ask for fewer times (Trajectory.at gives the states between)"
+        )
     settings = FlowSettings(
         weight_decay=check_number("weight_decay", weight_decay, minimum=0.0),
         method=check_choice("method", method, ("auto", *METHODS)),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from lineardyn.closed_form.frequency_sets import check_modes
 from lineardyn.plots.style import FAINT, INK, MUTED, WIDTH, axes_for, color, figure_for, image_of, styled
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def plot_modes(
     Pinson et al., figures 2 (b-d) and S.4. Red is positive and blue negative; three channels are shown as colours
     around grey. The sign of a mode is that of ``Modes``: the entry of v_α of largest magnitude is positive.
     """
+    check_modes(modes)
     alive = np.flatnonzero(~modes.null)[:n]
     k = modes.u.shape[0]
     names = [str(i) for i in range(k)] if class_names is None else [str(name) for name in class_names]
@@ -157,7 +159,8 @@ def plot_power_spectrum(
     ax.loglog(radius[shown], power[shown], "o", color=color(0), markersize=5, label="mean over a ring")
     if fit is not None:
         ax.loglog(*fit, color=INK, linewidth=1.4, label=label)
-    octaves = [2**k for k in range(12) if 0.8 * radius[shown].min() <= 2**k <= 1.2 * radius[shown].max()]
+    ends = radius[shown] if shown.any() else np.array([1.0])  # all the power may lie in DC: constant images
+    octaves = [2**k for k in range(12) if 0.8 * ends.min() <= 2**k <= 1.2 * ends.max()]
     ax.set_xticks(octaves, [str(k) for k in octaves])
     ax.minorticks_off()
     ax.set_xlabel("radius of the frequency (cycles per image)")

@@ -129,6 +129,7 @@ def _from_file(path: Path, options: ReportOptions) -> Dataset:
     text = f"The images of {path.name}: {len(images)}, {targets.shape[1]} classes"
     data = Dataset("file", path.name, text + ".", images, targets, names, images)
     if len(images) <= targets.shape[1]:
+        _check_varied(data)
         return replace(data, class_names=list(names)[: len(images)])
     return _split(replace(data, description=text + "; per-pixel training mean subtracted."), options)
 
@@ -192,13 +193,17 @@ def _with_test(
     return _centred(data)
 
 
-def _centred(data: Dataset) -> Dataset:
-    """Subtract the per-pixel training mean, in place: 20,000 colour images are half a gigabyte."""
+def _check_varied(data: Dataset) -> None:
     if np.ptp(data.images, axis=0).max() <= 1e-14 * np.abs(data.images).max():
         raise ArgumentError(
             f"--data {data.title}: all images are equal (constant), expected images that differ: nothing is left when "
             "their mean is subtracted"
         )
+
+
+def _centred(data: Dataset) -> Dataset:
+    """Subtract the per-pixel training mean, in place: 20,000 colour images are half a gigabyte."""
+    _check_varied(data)
     mean = data.images.mean(axis=0)
     data.images.__isub__(mean)
     if data.test is not None:

@@ -78,9 +78,8 @@ def check_data_name(name: str) -> None:
         return
     if name.lower().endswith(".npz"):
         if not Path(name).is_file():
-            raise ArgumentError(
-                f"--data {name} does not exist, expected an .npz file with images and labels: check the path"
-            )
+            state = "is a folder" if Path(name).is_dir() else "does not exist"
+            raise ArgumentError(f"--data {name} {state}, expected an .npz file with images and labels: check the path")
         return
     if Path(name).is_file():
         raise ArgumentError(

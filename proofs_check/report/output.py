@@ -24,7 +24,11 @@ class ReportFolder:
     """
 
     def __init__(self, target: Path) -> None:
-        self.target = target.expanduser().absolute()
+        try:
+            self.target = target.expanduser().absolute()
+            self.target.exists()
+        except (OSError, ValueError, RuntimeError) as error:  # too long, or an unknown ~user
+            raise _no_folder(target, error) from None
         self.path = Path()
         self._made: list[Path] = []
 
@@ -34,12 +38,9 @@ class ReportFolder:
             self._make_parents()
             self.path = Path(tempfile.mkdtemp(prefix=f".{self.target.name}-", dir=self.target.parent))
             (self.path / "figures").mkdir()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._remove()
-            raise ArgumentError(
-                f"--out {self.target} cannot be written ({error.strerror or error}), expected a folder in a place "
-                "where you may write: choose another with --out"
-            ) from None
+            raise _no_folder(self.target, error) from None
         return self
 
     def __exit__(
@@ -81,6 +82,14 @@ class ReportFolder:
                 shutil.rmtree(old.parent, ignore_errors=True)
         self.path = Path()
         return self.target
+
+
+def _no_folder(target: Path, error: Exception) -> ArgumentError:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return ArgumentError(
+        f"--out {str(target)[:200]} cannot be written ({reason}), expected a folder in a place where you may write: "
+        "choose another with --out"
+    )
 
 
 def _check_target(target: Path) -> None:

@@ -27,7 +27,69 @@ def run():
     return flow(t_eval=[0.0, 0.5])
 
 
+def descend(**options):
+    return ld.gradient_descent(CNN, (DATA.images, DATA.targets), W, **{"learning_rate": 0.1, "n_steps": 3, **options})
+
+
+def batches(*pairs):
+    return ld.SecondMoments.from_batches(list(pairs))
+
+
+IMAGES, LABELS = DATA.images, np.arange(len(DATA.images)) % 3
 BAD = {
+    "network none": (lambda: flow(None), r"network is None, expected a LinearCNN"),
+    "network a class": (lambda: flow(ld.LinearCNN), r"network is <class .*expected a LinearCNN"),
+    "network of descent": (
+        lambda: ld.gradient_descent("cnn", MOMENTS, W, learning_rate=1, n_steps=1),
+        r"network is 'cnn', expected",
+    ),
+    "network of the rate": (lambda: ld.max_learning_rate(None, MOMENTS, W), r"network is None"),
+    "network of the balance": (lambda: ld.balance(None, W), r"network is None"),
+    "network widths none": (lambda: ld.LinearFCN((1, 2, 4), widths=None, n_outputs=3), r"widths is None, expected"),
+    "network widths numpy": (
+        lambda: ld.LinearFCN((1, 2, 4), widths=np.int64(4), n_outputs=3),
+        r"widths is .*4.*, expected hidden widths",
+    ),
+    "moments are modes": (lambda: flow(moments=MOMENTS.modes()), r"moments is a Modes, expected SecondMoments"),
+    "t_eval beyond memory": (
+        lambda: flow(t_eval=np.arange(2**24, dtype=float)),
+        r"t_eval has 16777216 times, expected at most \d+",
+    ),
+    "weights ragged": (lambda: flow(weights=[[[1], [1, 2]], W[1]]), r"weights\[0\] is no array"),
+    "weights overflow": (lambda: ld.max_learning_rate(CNN, MOMENTS, [1e200 * w for w in W]), r"weights are so large"),
+    # the record is counted before a list of its length is made
+    "record beyond memory": (lambda: descend(n_steps=10**15), r"record_every is 1, expected at least \d+"),
+    "rng of full batch": (lambda: descend(rng="seed"), r"rng is 'seed', expected a seed"),
+    "rng of many lines": (lambda: descend(batch_size=1, rng=np.eye(3)), r"rng is array\(.*expected a seed"),
+    "state of a half": (lambda: run().weights(0.5), r"index is 0.5, expected an integer"),
+    "state none": (lambda: run().weights(None), r"index is None, expected an integer"),
+    "save nowhere": (lambda: run().save(""), r"path is '', expected the path of a file"),
+    "load none": (lambda: ld.Trajectory.load(None), r"path is None, expected the path of a file"),
+    "npz none": (lambda: ld.load_npz(None), r"path is None, expected the path of a file"),
+    "drift of none": (lambda: ld.invariant_drift(None), r"trajectory is None, expected what gradient_flow"),
+    "plot of moments": (lambda: ld.plot_modes(MOMENTS), r"modes is a SecondMoments"),
+    "pixels ragged": (
+        lambda: ld.sigmoid(1.0, s=1.0, b0=0.1, n_pixels=[[1], [1, 2]], multiplicity=1),
+        r"n_pixels is no array",
+    ),
+    "label huge": (
+        lambda: ld.SecondMoments.from_data(IMAGES, np.where(LABELS == 2, 10**12, LABELS)),
+        r"targets has no image of class 2 although 1000000000001",
+    ),
+    "label huge in a batch": (lambda: batches((IMAGES, LABELS * 10**11)), r"batches\[0\] targets holds the label"),
+    "targets ragged in a batch": (lambda: batches((IMAGES, [[1], [1, 2]])), r"batches\[0\] targets is no array"),
+    "one class in batches": (lambda: batches((IMAGES, 0 * LABELS)), r"targets hold one class only"),
+    "no image of a class in batches": (lambda: batches((IMAGES, 5 * (LABELS > 0))), r"no image of class 1 although 6"),
+    "root a number": (lambda: ld.load_mnist(3), r"root is 3, expected the path of a folder"),
+    "frequency a number": (lambda: ld.fourier.multiplicity(1, (4, 4)), r"frequency is 1, expected a pair of integers"),
+    "frequency on no pixels": (lambda: ld.fourier.multiplicity((1, 1), (0, 4)), r"shape\[0\] is 0"),
+    "spectrum of a row": (lambda: ld.fourier.fft2([1.0, 2.0]), r"x has shape \(2,\).*\(..., H, W\)"),
+    "multiplicity a list": (
+        lambda: ld.cosine_recursion(1, s=1, b0=0.1, n_pixels=4, multiplicity=[1, 2], learning_rate=0.1),
+        r"multiplicity is \[1, 2\], expected an integer",
+    ),
+    "images overflow": (lambda: ld.SecondMoments.from_data(1e200 * IMAGES, LABELS), r"squares overflow.*rescale"),
+    "targets overflow": (lambda: ld.SecondMoments.from_data(IMAGES, 1e200 * DATA.targets), r"squares overflow"),
     "t_eval unsorted": (
         lambda: flow(t_eval=[0, 2, 1]),
         r"t_eval\[2\] = 1 comes after t_eval\[1\] = 2, .*sort them",

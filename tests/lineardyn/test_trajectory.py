@@ -202,3 +202,28 @@ def test_plot_draws(make, name):
     assert any(ax.lines or ax.images or ax.collections for ax in figure.axes)
     figure.canvas.draw()
     plt.close(figure)
+
+
+MISFITS = {
+    "a state short": lambda a: {"states": a["states"][:-1]},
+    "a weight short": lambda a: {"states": a["states"][:, :-1]},
+    "not finite": lambda a: {"states": np.nan * a["states"]},
+    "other images": lambda a: {"sigma_yx": a["sigma_yx"][..., :1]},
+    "other statistics": lambda a: {"matrix": a["matrix"][:1], "rows": a["rows"][:, :1]},
+    "no times": lambda a: {"t": a["t"][:, None]},
+}
+
+
+@pytest.mark.parametrize("name", sorted(MISFITS))
+@pytest.mark.parametrize("form", ["dense", "samples"])
+def test_arrays_that_do_not_fit_one_another_are_refused(name, form, tmp_path):
+    """Compiled code trusts the shapes of what a file holds: a wrong one would read memory that is not its own."""
+    p = PROBLEMS["cnn-dense-channels"]
+    moments = SecondMoments.from_data(p.data.images, p.data.targets, form=form)
+    path = tmp_path / "run.npz"
+    gradient_flow(p.network, moments, p.weights, TIMES).save(path)
+    with np.load(path) as file:
+        arrays = dict(file)
+    np.savez(path, **{**arrays, **MISFITS[name](arrays)})
+    with pytest.raises(DataFileError, match="holds no saved trajectory"):
+        Trajectory.load(path)

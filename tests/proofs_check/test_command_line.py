@@ -36,6 +36,9 @@ def files(tmp_path, monkeypatch):
     save("one_class.npz", good, 0 * labels)
     save("short.npz", good, labels[:-1])
     save("constant.npz", 0 * good + 1, labels)
+    save("two_constant.npz", np.ones((2, 1, 8, 8)), [0, 1])  # too few to be centred
+    save("huge.npz", 1e200 * good, labels)
+    Path("folder.npz").mkdir()
     np.savez("lacking.npz", images=good)
     np.savez("pickled.npz", images=np.array([{}], dtype=object), labels=labels)
     Path("broken.npz").write_bytes(Path("good.npz").read_bytes()[:200])
@@ -58,6 +61,9 @@ BAD = [
     (["--data", "one_class.npz"], ["labels", "at least two classes"]),
     (["--data", "short.npz"], ["labels", "39", "40"]),
     (["--data", "constant.npz"], ["constant"]),
+    (["--data", "two_constant.npz"], ["two_constant.npz", "constant"]),
+    (["--data", "huge.npz", "--runs", "1"], ["overflow", "rescale"]),
+    (["--data", "folder.npz"], ["--data folder.npz", "is a folder"]),
     (["--data", "lacking.npz"], ["labels"]),
     (["--data", "pickled.npz"], ["pickled.npz"]),
     (["--data", "broken.npz"], ["broken.npz"]),
@@ -79,6 +85,9 @@ BAD = [
     (["--out", "full"], ["--out", "full", "no earlier report"]),
     (["--out", "good.npz"], ["--out", "is a file"]),
     (["--out", "good.npz/report"], ["--out", "cannot be written"]),
+    (["--out", "a\0b"], ["--out", "null"]),
+    (["--out", "x" * 300], ["--out", "xxx", "cannot be written"]),
+    (["--out", "~nobody-of-that-name/report"], ["--out", "~nobody", "choose another"]),
     (["--out", "."], ["--out", "a folder of its own"]),
     (["--colour", "red"], ["--colour"]),
 ]
@@ -158,4 +167,16 @@ def test_ctrl_c_in_the_middle_leaves_nothing(tmp_path):
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert error == "interrupted: nothing was written\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(monkeypatch, capsys, tmp_path):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", str(tmp_path / "report"))
+
+    monkeypatch.setattr("proofs_check.report.make.compile_kernels", full)
+    assert main(["report", "--size", "8", "--out", str(tmp_path / "report")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "No space left" in error
     assert list(tmp_path.iterdir()) == []
