@@ -560,6 +560,7 @@ def advance_runge_kutta(
     is f at the new point (all pairs here reuse it as the next first stage). Rows after it serve the interpolant.
     ``stages[0]`` holds f(y) on entry and on return. Steps are kept at ``h ρ <= limit``, where the pair and its
     interpolant still damp the fast directions; after ``control[WATCH]`` > 0 steps so limited in a row it says STIFF.
+    ``scratch``: three rows, the second of zeros.
     """
     end = times[-1]
     trial = scratch[2]
