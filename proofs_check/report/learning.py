@@ -261,7 +261,9 @@ def compute(
 
 
 def dominant(q: Floats, n: int) -> list[tuple[int, int]]:
-    """The ``n`` strongest frequencies of a spectrum ``(H, W)``, one of each conjugate pair."""
+    """The ``n`` strongest frequencies of a spectrum ``(H, W)``, one of each conjugate pair, round-off left out."""
+    flat = q.reshape(-1)
     half = half_spectrum((q.shape[0], q.shape[1])).indices
-    order = half[np.argsort(-q.reshape(-1)[half], kind="stable")][:n]
+    half = half[flat[half] > 1e-6 * flat.max()]
+    order = half[np.argsort(-flat[half], kind="stable")][:n]
     return [(int(f) // q.shape[1], int(f) % q.shape[1]) for f in order]

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """``power ∝ radius^-exponent`` with the 95 % interval of the exponent; NaN where fewer than three rings exist."""
+    """``power ∝ radius^-exponent`` with the 95 % interval of the exponent; NaN where no law can be fitted."""
 
     exponent: float
     interval: tuple[float, float]
@@ -43,10 +43,11 @@ def radial_average(power: Floats) -> tuple[Floats, Floats]:
 def fit_power_law(radii: Floats, power: Floats, largest: float) -> PowerLaw:
     """Least squares of log power on log radius, rings from 1 up to ``largest`` (beyond, rings are cut by the square).
 
-    The interval is the t interval of the slope: it takes the rings as independent and the law as true.
+    The interval is the t interval of the slope: it takes the rings as independent and the law as true. A spectrum of
+    lines, with rings that hold no power, follows no power law: nothing is fitted, nor to fewer than three rings.
     """
-    used = (radii >= 0.9) & (radii <= largest + 0.5) & (power > 1e-14 * power.max(initial=0.0))
-    if used.sum() < 3:
+    used = (radii >= 0.9) & (radii <= largest + 0.5)
+    if used.sum() < 3 or (power[used] <= 1e-14 * power.max(initial=0.0)).any():
         empty = np.empty(0)
         return PowerLaw(np.nan, (np.nan, np.nan), (empty, empty))
     fit = scipy.stats.linregress(np.log(radii[used]), np.log(power[used]))

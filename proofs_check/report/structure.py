@@ -102,11 +102,16 @@ def _about_modes(result: Structure, alive: int) -> str:
 def _about_spectrum(result: Structure) -> str:
     low, high = result.law.interval
     if not np.isfinite(low):
-        return "Too few rings of frequencies have power for a power law to be fitted."
+        return "Not every ring of frequencies has power: no power law is fitted."
     return (
-        f"The power of the images falls with the radius r of the frequency as r^−{result.law.exponent:.2f} "
+        f"The power of the images goes with the radius r of the frequency as r^{_signed(-result.law.exponent)} "
         f"(95 % interval of the fit {low:.2f} to {high:.2f}); photographs have an exponent near 2."
     )
+
+
+def _signed(number: float) -> str:
+    """With a typeset minus."""
+    return f"{number:.2f}".replace("-", "−")
 
 
 def _pictures(result: Structure) -> list[Picture]:
@@ -133,7 +138,7 @@ def _pictures(result: Structure) -> list[Picture]:
         ),
         Picture(
             f"{data.name}-power-spectrum",
-            "Mean power of the frequencies over their radius, with the fitted power law.",
-            lambda: plot_power_spectrum(result.radii, result.power, fit=fit, label=f"radius$^{{-{law.exponent:.2f}}}$"),
+            "Mean power of the frequencies over their radius" + (", with the fitted power law." if fit else "."),
+            lambda: plot_power_spectrum(result.radii, result.power, fit=fit, label=f"radius$^{{{-law.exponent:.2f}}}$"),
         ),
     ]  # fmt: skip

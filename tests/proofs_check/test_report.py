@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from lineardyn.data import pure_cosines
 from lineardyn.errors import ArgumentError
+from lineardyn.fourier import fft2
+from lineardyn.moments import SecondMoments
 from proofs_check.report import ReportOptions, cosines, learning, make_report, sums
 from proofs_check.report.datasets import load_dataset
+from proofs_check.report.learning import dominant
 from proofs_check.report.output import MARK, ReportFolder
 from proofs_check.report.progress import Steps
 from proofs_check.report.rendering import mathematics
@@ -48,6 +52,18 @@ def test_crossing_time_of_a_sigmoid_is_exact_on_a_coarse_grid():
 def test_median_time_counts_never_as_latest():
     times = np.array([[1.0, 1.0], [3.0, np.nan], [np.nan, np.nan], [2.0, 4.0]])
     np.testing.assert_array_equal(median_times(times), [2.5, np.nan])
+
+
+def test_a_spectrum_of_lines_has_no_power_law():
+    images, _ = pure_cosines((16, 16), [(0, 0), (5, 2), (1, 7), (0, 4)], [1.5, 1.0, 0.5, 0.2])
+    power = (np.abs(fft2(images)) ** 2).mean(axis=0)
+    assert np.isnan(fit_power_law(*radial_average(power), 8).exponent)
+
+
+def test_frequencies_of_round_off_do_not_dominate():
+    images, targets = pure_cosines((8, 8), [(0, 0), (1, 2)], [1.0, 0.5])
+    modes = SecondMoments.from_data(images, targets).modes()
+    assert [dominant(np.abs(q[0]), 2) for q in modes.q] == [[(0, 0)], [(1, 2)]]
 
 
 def test_power_law_of_a_planted_spectrum_is_found():
