@@ -192,7 +192,7 @@ def _pictures(results: list[Cosines]) -> list[Picture]:
     names = {"cnn": "CNN", "fcnn": "Fully connected network"}
     curves = [
         Picture(
-            f"cosines-{key}",
+            f"theory-cosines-{key}",
             f"{title}: effective singular values over updates. Wide pale line: closed form. Thin line: gradient flow, "
             "integrated. Circles: gradient descent. The three lie on one another."
             + (" The learning rate is √P larger than the CNN's: mode 1 (the constant image) is learned at the same "
@@ -202,7 +202,7 @@ def _pictures(results: list[Cosines]) -> list[Picture]:
         for key, title in names.items()
     ]  # fmt: skip
     delays = Picture(
-        "cosines-delay",
+        "theory-cosines-delay",
         "How much later the CNN learns each mode than the FCNN. Theory √m (bars) and measurement (diamonds). The "
         "paper names only (0, 0) as exception from √2; every self-conjugate frequency is one, as (0, 4) shows on 8 × "
         "8 pixels (erratum E6).",

@@ -188,15 +188,19 @@ def _same(f: tuple[int, int], g: tuple[int, int], size: int) -> bool:
 
 def _pictures(result: Sums) -> list[Picture]:
     return [
-        Picture("sums-images", "The two classes.", lambda: plot_images(result.images, ["class 1", "class 2"]), "fig 4"),
         Picture(
-            "sums-learning",
+            "theory-sums-images",
+            "The two classes.",
+            lambda: plot_images(result.images, ["class 1", "class 2"]), "fig 4",
+        ),
+        Picture(
+            "theory-sums-learning",
             "Effective singular values. Wide pale line: the clock. Thin line: gradient flow. Circles: one-sample SGD, "
             "whose steps follow the luck of the draw.",
             lambda: _learning(result), "fig 4",
         ),
         Picture(
-            "sums-winners",
+            "theory-sums-winners",
             "Kernel coefficients |κ_f| of the six frequencies, in the colour of their mode: the dominant frequency of "
             "each takes all, the others stop growing when their mode is learned. Wide pale line: the clock.",
             lambda: _winners(result), "fig 4, eq 23-24",

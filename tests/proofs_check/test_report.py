@@ -256,3 +256,11 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path):
     with pytest.raises(ArgumentError, match="holds files that are no earlier report"), ReportFolder(tmp_path):
         pass
     assert names(tmp_path) == ["thesis.tex"]
+
+
+def test_no_picture_takes_the_file_of_another(tmp_path):
+    """The data set "cosines" and the section on pure cosines once shared ``cosines-cnn.png``."""
+    written(tmp_path / "report", data=("cosines",), size=16)
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    sources = re.findall(r'<figure.*?src="([^"]+)"', page, flags=re.DOTALL)
+    assert len(sources) == len(set(sources)) == len(list((tmp_path / "report" / "figures").glob("*.png")))
