@@ -12,7 +12,8 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from lineardyn.errors import ArgumentError, ComputationError, Status
 from lineardyn.flow import _kernels
-from lineardyn.flow.stepping import CALL_FLOPS, KernelArguments, kernel_arguments, right_hand_side
+from lineardyn.flow.arguments import KernelArguments, kernel_arguments, right_hand_side
+from lineardyn.flow.stepping import CALL_FLOPS
 from lineardyn.moments import SecondMoments
 from lineardyn.networks import LinearNetwork
 from lineardyn.progress import progress_bar

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineardyn.errors import ArgumentError, ComputationError, DataFileError, Status
-from lineardyn.flow.stepping import integrate, kernel_arguments
+from lineardyn.flow.stepping import integrate
 from lineardyn.moments import SecondMoments, Statistics
 from lineardyn.networks import LinearCNN, LinearFCN, LinearNetwork, Weights
 from lineardyn.validation import check_array, check_count, check_number, check_path
@@ -141,10 +141,9 @@ class Trajectory:
         if isinstance(self.settings, DescentSettings):
             share = (time - base_time) / (self.t[after] - base_time)
             return self.network.unpack(base + share * (self.states[after] - base))
-        arguments = kernel_arguments(self.network, self.moments, self.settings.weight_decay)
         result = integrate(
-            arguments, base, np.array([time - base_time]), method=self.settings.method,
-            rtol=self.settings.rtol, atol=self.settings.atol, max_steps=self.settings.max_steps,
+            self.network, self.moments, base, np.array([time - base_time]),
+            weight_decay=self.settings.weight_decay, method=self.settings.method, rtol=self.settings.rtol, atol=self.settings.atol, max_steps=self.settings.max_steps,
         )  # fmt: skip
         if result.status is not Status.SUCCESS:
             raise ComputationError(result.status, f"at({time:g}) stopped early. {result.status.value}", self)

@@ -74,7 +74,7 @@ def _our_loop(problem: FlowProblem) -> Callable[[int], None]:
     """Our jitted right-hand side, called n times from jitted code as the integrators call it."""
     from lineardyn import LinearCNN, SecondMoments
     from lineardyn.flow import _kernels
-    from lineardyn.flow.stepping import kernel_arguments
+    from lineardyn.flow.arguments import flow_arguments
 
     flow = _kernels.flow
 
@@ -85,8 +85,8 @@ def _our_loop(problem: FlowProblem) -> Callable[[int], None]:
 
     network = LinearCNN((1, *problem.shape), widths=(1,), n_outputs=problem.n_outputs)
     moments = SecondMoments.from_data(problem.images, problem.targets, form="modes")
-    arguments = kernel_arguments(network, moments, 0.0)
-    state = network.pack(problem.start(np.random.default_rng(0)))
+    arguments, layout = flow_arguments(network, moments, 0.0)
+    state = layout.pad(network.pack(problem.start(np.random.default_rng(0))))
     out = np.empty_like(state)
     return lambda n: loop(state, out, n, *arguments)
 

@@ -21,11 +21,12 @@ U = np.uintp
 RUNNING, DONE, STEP_TOO_SMALL, NON_FINITE, MAX_STEPS, STIFF = 0, 1, 2, 3, 4, 5
 
 # slots of the float control block of an integrator, carried from one call to the next
-TIME, STEP, OLD_ERROR, OLD_STEP, RADIUS, FIXED, WATCH = 0, 1, 2, 3, 4, 5, 6
+TIME, STEP, OLD_ERROR, OLD_STEP, RADIUS, FIXED, WATCH, ENTRIES = 0, 1, 2, 3, 4, 5, 6, 7
 # slots of its integer counters
 STEPS, REJECTED, CALLS, NEXT, UNTIL_RADIUS, MOST_STAGES, LIMITED, POWER = 0, 1, 2, 3, 4, 5, 6, 7
 
 MOST = 1000  # stages of one RKC step: Ctrl-C must not wait for more
+TERMS = 24  # of a sum over stages, at most: 16, and room to read eight at a time
 BLOCK = 2048  # doubles of a stage sum that stay in the cache
 
 
@@ -74,17 +75,46 @@ def _compose(out, o, x, a, y, b, rows, inner, columns, pair):
                 )  # fmt: skip
 
 
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _pull_two(e, z, w, x, a, b, y, c, gx, ga, gb, gy, gc, n, add):
+    """``gx[ga:] (+)= e[z:]·conj(y[c:])``, the same for the rows w, b, gb, and ``gy[gc:] += Σ e·conj(x)`` of both."""
+    if add:
+        for f in range(n):
+            yr, yi, er, ei, hr, hi = y[c + f], y[c + n + f], e[z + f], e[z + n + f], e[w + f], e[w + n + f]
+            gx[ga + f] += er * yr + ei * yi
+            gx[ga + n + f] += ei * yr - er * yi
+            gx[gb + f] += hr * yr + hi * yi
+            gx[gb + n + f] += hi * yr - hr * yi
+            gy[gc + f] += er * x[a + f] + ei * x[a + n + f] + hr * x[b + f] + hi * x[b + n + f]
+            gy[gc + n + f] += ei * x[a + f] - er * x[a + n + f] + hi * x[b + f] - hr * x[b + n + f]
+    else:
+        for f in range(n):
+            yr, yi, er, ei, hr, hi = y[c + f], y[c + n + f], e[z + f], e[z + n + f], e[w + f], e[w + n + f]
+            gx[ga + f] = er * yr + ei * yi
+            gx[ga + n + f] = ei * yr - er * yi
+            gx[gb + f] = hr * yr + hi * yi
+            gx[gb + n + f] = hi * yr - hr * yi
+            gy[gc + f] += er * x[a + f] + ei * x[a + n + f] + hr * x[b + f] + hi * x[b + n + f]
+            gy[gc + n + f] += ei * x[a + f] - er * x[a + n + f] + hi * x[b + f] - hr * x[b + n + f]
+
+
 @njit(nogil=True, cache=True)
 def _pull(e, z, x, a, y, b, gx, ga, gy, gb, rows, inner, columns, pair):
-    """``gx[r, i] = Σ_c e[r, c] conj(y[i, c])`` and ``gy[i, c] = Σ_r conj(x[r, i]) e[r, c]`` per frequency."""
-    n = U(pair // 2)
-    for r in range(rows):
+    """``gx[r, i] = Σ_c e[r, c] conj(y[i, c])`` and ``gy[i, c] += Σ_r conj(x[r, i]) e[r, c]`` per frequency."""
+    n, across, down = U(pair // 2), U(columns * pair), U(inner * pair)
+    for r in range(0, rows, 2):
         for i in range(inner):
+            at_x, at_gx = U(a + (r * inner + i) * pair), U(ga + (r * inner + i) * pair)
             for c in range(columns):
-                at_e, at_x = U(z + (r * columns + c) * pair), U(a + (r * inner + i) * pair)
-                at_y = U(b + (i * columns + c) * pair)
-                _multiply_conjugate(gx, U(ga + (r * inner + i) * pair), e, at_e, y, at_y, n, c > 0)
-                _multiply_conjugate(gy, U(gb + (i * columns + c) * pair), e, at_e, x, at_x, n, r > 0)
+                at_e, at_y, at_gy = U(z + (r * columns + c) * pair), U(b + (i * columns + c) * pair), U(gb + (i * columns + c) * pair)
+                if r + 1 < rows:
+                    _pull_two(
+                        e, at_e, at_e + across, x, at_x, at_x + down, y, at_y,
+                        gx, at_gx, at_gx + down, gy, at_gy, n, c > 0,
+                    )  # fmt: skip
+                else:
+                    _multiply_conjugate(gx, at_gx, e, at_e, y, at_y, n, c > 0)
+                    _multiply_conjugate(gy, at_gy, e, at_e, x, at_x, n, True)
 
 
 # --- products with few rows, where a general BLAS packs more than it multiplies --------------------------------------
@@ -93,8 +123,8 @@ FEW = 32  # rows up to which the loops below beat BLAS (measured: 2 to 10 times 
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _dots_five(v, k, m, x, r, n, c, row, other, column):
-    """Ten dot products in registers, of two rows of v (at k and m) with five of x: each load serves two or five."""
+def _dots_five(v, k, m, x, r, n, c, p, q):
+    """Ten dot products in registers, of two rows of v (at k and m) with five of x, to ``c[p:]`` and ``c[q:]``."""
     r1, r2, r3, r4 = r + n, r + n + n, r + n + n + n, r + n + n + n + n
     p0 = p1 = p2 = p3 = p4 = q0 = q1 = q2 = q3 = q4 = 0.0
     for d in range(n):
@@ -110,13 +140,12 @@ def _dots_five(v, k, m, x, r, n, c, row, other, column):
         q2 += b * x2
         q3 += b * x3
         q4 += b * x4
-    c[row, column], c[row, column + 1], c[row, column + 2], c[row, column + 3], c[row, column + 4] = p0, p1, p2, p3, p4
-    c[other, column], c[other, column + 1], c[other, column + 2] = q0, q1, q2
-    c[other, column + 3], c[other, column + 4] = q3, q4
+    c[p], c[p + 1], c[p + 2], c[p + 3], c[p + 4] = p0, p1, p2, p3, p4
+    c[q], c[q + 1], c[q + 2], c[q + 3], c[q + 4] = q0, q1, q2, q3, q4
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _dots_four(v, k, m, x, r, n, c, row, other, column):
+def _dots_four(v, k, m, x, r, n, c, p, q):
     """The same with four rows of x."""
     r1, r2, r3 = r + n, r + n + n, r + n + n + n
     p0 = p1 = p2 = p3 = q0 = q1 = q2 = q3 = 0.0
@@ -131,8 +160,8 @@ def _dots_four(v, k, m, x, r, n, c, row, other, column):
         q1 += b * x1
         q2 += b * x2
         q3 += b * x3
-    c[row, column], c[row, column + 1], c[row, column + 2], c[row, column + 3] = p0, p1, p2, p3
-    c[other, column], c[other, column + 1], c[other, column + 2], c[other, column + 3] = q0, q1, q2, q3
+    c[p], c[p + 1], c[p + 2], c[p + 3] = p0, p1, p2, p3
+    c[q], c[q + 1], c[q + 2], c[q + 3] = q0, q1, q2, q3
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -143,37 +172,52 @@ def _dot(a, b):
     return total
 
 
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _dots_one(v, k, m, x, r, n, c, p, q):
+    """The same with one row of x."""
+    one = two = 0.0
+    for d in range(n):
+        one += v[k + d] * x[r + d]
+        two += v[m + d] * x[r + d]
+    c[p], c[q] = one, two
+
+
 @njit(nogil=True, cache=True)
-def inner_products(v, x, c):
-    """``c = v xᵀ`` for few rows of v; rows of x are read once. Tiles at the edges overlap rather than shrink."""
-    rows, columns = c.shape
-    if columns < 4:
-        for k in range(rows):
-            for r in range(columns):
-                c[k, r] = _dot(v[k], x[r])
-        return
-    n, flat_v, flat_x = v.shape[1], v.reshape(-1), x.reshape(-1)
+def _dots_pair(v, k, m, x, n, c, p, q, columns):
+    """Two rows of ``v xᵀ``, to ``c[p:]`` and ``c[q:]``; tiles at the edge overlap rather than shrink."""
     r = 0
     while r < columns:
         left = columns - r
-        five = left >= 5 and left != 8
-        first = r if five else min(r, columns - 4)
-        for k in range(0, rows, 2):
-            row, other = max(0, min(k, rows - 2)), min(k + 1, rows - 1)
-            if five:
-                _dots_five(flat_v, U(row * n), U(other * n), flat_x, U(first * n), U(n), c, row, other, first)
-            else:
-                _dots_four(flat_v, U(row * n), U(other * n), flat_x, U(first * n), U(n), c, row, other, first)
-        r = first + (5 if five else 4)
+        if columns < 4:
+            _dots_one(v, k, m, x, U(r * n), n, c, U(p + r), U(q + r))
+            r += 1
+        elif left >= 5 and left != 8:
+            _dots_five(v, k, m, x, U(r * n), n, c, U(p + r), U(q + r))
+            r += 5
+        else:
+            r = min(r, columns - 4)
+            _dots_four(v, k, m, x, U(r * n), n, c, U(p + r), U(q + r))
+            r += 4
+
+
+@njit(nogil=True, cache=True)
+def inner_products(v, x, c):
+    """``c = v xᵀ`` for few rows of v; an odd last row goes with the one before."""
+    (rows, n), columns = v.shape, x.shape[0]
+    flat_v, flat_x, flat_c = v.reshape(-1), x.reshape(-1), c.reshape(-1)
+    for start in range(0, rows, 2):
+        row, other = max(0, min(start, rows - 2)), min(start + 1, rows - 1)
+        _dots_pair(
+            flat_v, U(row * n), U(other * n), flat_x, U(n), flat_c, row * columns, other * columns, columns
+        )  # fmt: skip
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _combine_five(e, k, m, x, r, n, c, row, other, column, add):
-    """``e[row] (+)= Σ_j c[row, column+j] x_j`` over five rows of x, and the same for ``other``."""
+def _combine_five(e, k, m, x, r, n, c, p, q, add):
+    """``e[k:] (+)= Σ_j c[p+j] x_j`` over five rows of x, and ``e[m:]`` with ``c[q+j]``."""
     r1, r2, r3, r4 = r + n, r + n + n, r + n + n + n, r + n + n + n + n
-    a0, a1, a2, a3, a4 = c[row, column], c[row, column + 1], c[row, column + 2], c[row, column + 3], c[row, column + 4]
-    b0, b1, b2 = c[other, column], c[other, column + 1], c[other, column + 2]
-    b3, b4 = c[other, column + 3], c[other, column + 4]
+    a0, a1, a2, a3, a4 = c[p], c[p + 1], c[p + 2], c[p + 3], c[p + 4]
+    b0, b1, b2, b3, b4 = c[q], c[q + 1], c[q + 2], c[q + 3], c[q + 4]
     if add:
         for d in range(n):
             x0, x1, x2, x3, x4 = x[r + d], x[r1 + d], x[r2 + d], x[r3 + d], x[r4 + d]
@@ -187,11 +231,11 @@ def _combine_five(e, k, m, x, r, n, c, row, other, column, add):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _combine_four(e, k, m, x, r, n, c, row, other, column, add):
+def _combine_four(e, k, m, x, r, n, c, p, q, add):
     """The same over four rows of x."""
     r1, r2, r3 = r + n, r + n + n, r + n + n + n
-    a0, a1, a2, a3 = c[row, column], c[row, column + 1], c[row, column + 2], c[row, column + 3]
-    b0, b1, b2, b3 = c[other, column], c[other, column + 1], c[other, column + 2], c[other, column + 3]
+    a0, a1, a2, a3 = c[p], c[p + 1], c[p + 2], c[p + 3]
+    b0, b1, b2, b3 = c[q], c[q + 1], c[q + 2], c[q + 3]
     if add:
         for d in range(n):
             x0, x1, x2, x3 = x[r + d], x[r1 + d], x[r2 + d], x[r3 + d]
@@ -218,28 +262,34 @@ def _combine_one(e, k, m, x, r, n, a, b, add):
 
 
 @njit(nogil=True, cache=True)
+def _combine_pair(c, p, q, terms, x, n, e, k, m):
+    """Two rows of ``c x``, of the coefficients ``c[p:]`` and ``c[q:]``, to ``e[k:]`` and ``e[m:]``."""
+    r = 0
+    while r < terms:
+        left = terms - r
+        if left >= 5 and left != 8:
+            _combine_five(e, k, m, x, U(r * n), n, c, U(p + r), U(q + r), r > 0)
+            r += 5
+        elif left >= 4:
+            _combine_four(e, k, m, x, U(r * n), n, c, U(p + r), U(q + r), r > 0)
+            r += 4
+        else:
+            _combine_one(e, k, m, x, U(r * n), n, c[p + r], c[q + r], r > 0)
+            r += 1
+
+
+@njit(nogil=True, cache=True)
 def combinations(c, x, e):
-    """``e = c x`` for few rows of c and x, two rows of e at a time; an odd last pair overlaps the one before."""
-    rows, terms = c.shape
+    """``e = c x`` for few rows of c and x; an odd last row goes with the one before."""
+    (rows, terms), n = c.shape, x.shape[1]
     if rows == 1:
         np.dot(c, x, e)
         return
-    n, flat_x, flat_e = e.shape[1], x.reshape(-1), e.reshape(-1)
+    flat_c, flat_x, flat_e = c.reshape(-1), x.reshape(-1), e.reshape(-1)
     for start in range(0, rows, 2):
         row = min(start, rows - 2)
-        k, m = U(row * n), U((row + 1) * n)
-        r = 0
-        while r < terms:
-            left = terms - r
-            if left >= 5 and left != 8:
-                _combine_five(flat_e, k, m, flat_x, U(r * n), U(n), c, row, row + 1, r, r > 0)
-                r += 5
-            elif left >= 4:
-                _combine_four(flat_e, k, m, flat_x, U(r * n), U(n), c, row, row + 1, r, r > 0)
-                r += 4
-            else:
-                _combine_one(flat_e, k, m, flat_x, U(r * n), U(n), c[row, r], c[row + 1, r], r > 0)
-                r += 1
+        p = row * terms
+        _combine_pair(flat_c, p, p + terms, terms, flat_x, U(n), flat_e, U(row * n), U((row + 1) * n))
 
 
 # --- the right-hand side ---------------------------------------------------------------------------------------------
@@ -272,9 +322,90 @@ def residual(v, dense, rows, target, gain, matrix, coefficients, constant, e):
             np.dot(coefficients, rows, e)
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
+@njit(nogil=True, cache=True, inline="always")  # a call costs more than it does: numba counts references to arrays
 def flow(y, dy, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work):
     """``dy = -∇ℒ(y)`` [theory section 1]."""
+    depth = sizes.size - 1
+    if conv and depth > 1 and not dense and sizes[depth] <= FEW and gain.size <= FEW:
+        _flow_pairs(y, dy, sizes, offsets, weights, constant, rows, target, gain, work)
+    else:
+        _flow_whole(
+            y, dy, conv, sizes, offsets, weights, constant, dense, rows, target, gain, matrix, work
+        )  # fmt: skip
+    if decay != 0.0:
+        _decay(y, dy, decay)
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _decay(y, dy, decay):
+    for i in range(y.size):
+        dy[i] -= decay * y[i]
+
+
+@njit(nogil=True, cache=True)
+def _flow_pairs(y, dy, sizes, offsets, weights, constant, rows, target, gain, work):
+    """A CNN and few rows of statistics: two outputs at a time, so that no predictor or residual leaves the cache."""
+    depth = sizes.size - 1
+    channels, outputs, last, width, terms = sizes[0], sizes[depth], sizes[depth - 1], weights.size, gain.size
+    pair, top, c = width // channels, offsets[depth - 1], 2 * width
+    x, n = rows.reshape(-1), U(width)
+    hidden = _hidden_layers(y, sizes, offsets, weights, constant, work, (c + outputs * terms + 7) // 8 * 8)
+    for k in range(0, outputs, 2):
+        other = min(k + 1, outputs - 1)
+        both = 1 + other - k
+        _compose(work, 0, y, top + k * last * pair, work, hidden, both, last, channels, pair)
+        m = U((other - k) * width)
+        _dots_pair(work, U(0), m, x, n, work, c + k * terms, c + other * terms, terms)
+    for k in range(outputs):
+        for r in range(terms):
+            i = c + k * terms + r
+            work[i] = constant * (target[k, r] - work[i] * gain[r])
+    below, at, gradient, into = _lower(y, dy, work, hidden, sizes, width)
+    _clear(gradient, U(into), U(last * width))
+    for k in range(0, outputs, 2):
+        other = min(k + 1, outputs - 1)
+        start = top + k * last * pair
+        _combine_pair(work, c + k * terms, c + other * terms, terms, x, n, work, U(0), n)
+        _pull(work, 0, y, start, below, at, dy, start, gradient, into, 1 + other - k, last, channels, pair)
+    if depth > 2:
+        _pull_layers(y, dy, gradient, into, sizes, offsets, width, work, hidden)
+
+
+@njit(nogil=True, cache=True)
+def _lower(y, dy, work, hidden, sizes, width):
+    """Where the product under the top layer lies, and where its gradient goes."""
+    if sizes.size == 3:
+        return y, 0, dy, 0
+    return work, hidden - sizes[sizes.size - 2] * width, work, hidden + sizes[sizes.size - 2] * width
+
+
+@njit(nogil=True, cache=True)
+def _clear(out, o, n):
+    for i in range(n):
+        out[o + i] = 0.0
+
+
+@njit(nogil=True, cache=True)
+def _pull_layers(y, dy, gradient, into, sizes, offsets, width, work, hidden):
+    """The layers under the top one: ``gradient[into:]`` is that of A_(L-1) ... A_1."""
+    channels = sizes[0]
+    for layer in range(sizes.size - 2, 1, -1):
+        hidden -= sizes[layer] * width  # where the product below the layer ends
+        below, at, down, to = y, 0, dy, 0
+        if layer > 2:
+            below, at, down, to = work, hidden - sizes[layer - 1] * width, work, into + sizes[layer] * width
+        start = offsets[layer - 1]
+        _clear(down, U(to), U(sizes[layer - 1] * width))
+        _pull(
+            gradient, into, y, start, below, at, dy, start, down, to, sizes[layer], sizes[layer - 1], channels,
+            width // channels,
+        )  # fmt: skip
+        gradient, into = down, to
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _flow_whole(y, dy, conv, sizes, offsets, weights, constant, dense, rows, target, gain, matrix, work):
+    """Any network and statistics: the whole predictor, then the whole residual."""
     depth = sizes.size - 1
     outputs, width = sizes[depth], weights.size
     size = outputs * width
@@ -288,14 +419,18 @@ def flow(y, dy, conv, sizes, offsets, weights, constant, decay, dense, rows, tar
         _scale_rows(v, y.reshape(outputs, width), weights, constant)
         residual(v, dense, rows, target, gain, matrix, coefficients, constant, dy.reshape(outputs, width))
     elif conv:
-        last = _forward_cnn(y, sizes, offsets, weights, constant, work, used)
+        last, channels, top = sizes[depth - 1], sizes[0], offsets[depth - 1]
+        hidden = _hidden_layers(y, sizes, offsets, weights, constant, work, used)
+        _compose(work, 0, y, top, work, hidden, outputs, last, channels, width // channels)
         residual(v, dense, rows, target, gain, matrix, coefficients, constant, e)
-        _backward_cnn(y, dy, sizes, offsets, width, work, size, last)
+        below, at, gradient, into = _lower(y, dy, work, hidden, sizes, width)
+        _clear(gradient, U(into), U(last * width))
+        _pull(
+            work, size, y, top, below, at, dy, top, gradient, into, outputs, last, channels, width // channels
+        )  # fmt: skip
+        _pull_layers(y, dy, gradient, into, sizes, offsets, width, work, hidden)
     else:
         _flow_fcn(y, dy, sizes, offsets, weights, dense, rows, target, gain, matrix, v, e, coefficients, work[used:])
-    if decay != 0.0:
-        for i in range(y.size):
-            dy[i] -= decay * y[i]
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -308,43 +443,22 @@ def _scale_rows(out, a, weights, constant):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _forward_cnn(y, sizes, offsets, weights, constant, work, used):
-    """The weighted predictor into ``work[:K·D]``; returns where the partial products A_l ... A_1, l = 2..L-1, end."""
+def _hidden_layers(y, sizes, offsets, weights, constant, work, used):
+    """Partial products A_l ... A_1, l = 2..L-1, then the last one weighted: returns where that begins."""
     depth = sizes.size - 1
-    channels, outputs, last, width = sizes[0], sizes[depth], sizes[depth - 1], weights.size
-    pair = width // channels  # 2F
+    channels, last, width = sizes[0], sizes[depth - 1], weights.size
     below, at = y, 0
     for layer in range(2, depth):
         _compose(
-            work, used, y, offsets[layer - 1], below, at, sizes[layer], sizes[layer - 1], channels, pair
+            work, used, y, offsets[layer - 1], below, at, sizes[layer], sizes[layer - 1], channels, width // channels
         )  # fmt: skip
         below, at = work, used
         used += sizes[layer] * width
-    scaled = used
     for i in range(last):
-        source, aim = U(at + i * width), U(scaled + i * width)
+        source, aim = U(at + i * width), U(used + i * width)
         for d in range(U(width)):
             work[aim + d] = constant * weights[d] * below[source + d]
-    _compose(work, 0, y, offsets[depth - 1], work, scaled, outputs, last, channels, pair)
     return used
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def _backward_cnn(y, dy, sizes, offsets, width, work, residual_at, end):
-    """Pull the residual at ``work[residual_at:]`` back through the layers; products end at ``end``, scratch follows."""
-    depth = sizes.size - 1
-    channels = sizes[0]
-    pair = width // channels
-    above, free = residual_at, end + sizes[depth - 1] * width
-    for layer in range(depth, 1, -1):
-        rows, inner, at = sizes[layer], sizes[layer - 1], offsets[layer - 1]
-        if layer == 2:
-            _pull(work, above, y, at, y, 0, dy, at, dy, 0, rows, inner, channels, pair)
-        else:
-            end -= inner * width
-            _pull(work, above, y, at, work, end, dy, at, work, free, rows, inner, channels, pair)
-            above = free
-            free += inner * width
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -386,70 +500,49 @@ def _flow_fcn(y, dy, sizes, offsets, weights, dense, rows, target, gain, matrix,
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _add_six(out, o, y, a, k, k0, k1, k2, k3, k4, k5, c0, c1, c2, c3, c4, c5, n):
+def _add(out, o, y, a, k, at, c, n):
+    """``out[o:] = y[a:] + Σ_j c_j k[at_j:]`` with tuples ``at`` and ``c``, whose loop is unrolled: one pass."""
     for i in range(n):
-        out[o + i] = (
-            y[a + i]
-            + c0 * k[k0 + i]
-            + c1 * k[k1 + i]
-            + c2 * k[k2 + i]
-            + c3 * k[k3 + i]
-            + c4 * k[k4 + i]
-            + c5 * k[k5 + i]
-        )
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def _add_three(out, o, y, a, k, k0, k1, k2, c0, c1, c2, n):
-    for i in range(n):
-        out[o + i] = y[a + i] + c0 * k[k0 + i] + c1 * k[k1 + i] + c2 * k[k2 + i]
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def _add_two(out, o, y, a, k, k0, k1, c0, c1, n):
-    for i in range(n):
-        out[o + i] = y[a + i] + c0 * k[k0 + i] + c1 * k[k1 + i]
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def _add_one(out, o, y, a, k, k0, c0, n):
-    for i in range(n):
-        out[o + i] = y[a + i] + c0 * k[k0 + i]
+        total = y[a + i]
+        for j in range(len(at)):
+            total += c[j] * k[at[j] + i]
+        out[o + i] = total
 
 
 @njit(nogil=True, cache=True)
 def _sum_block(out, o, y, a, k, at, c, m, start, n):
-    """``out[o:o+n] = y[a:a+n] + Σ_j c_j k[at_j + start:]``, as many terms in one pass as there are."""
-    begin = a
-    source = y
-    j = 0
-    while j + 6 <= m:
-        _add_six(
-            out, o, source, begin, k, at[j] + start, at[j + 1] + start, at[j + 2] + start, at[j + 3] + start,
-            at[j + 4] + start, at[j + 5] + start, c[j], c[j + 1], c[j + 2], c[j + 3], c[j + 4], c[j + 5], n,
-        )  # fmt: skip
-        source, begin = out, o
-        j += 6
-    if j + 3 <= m:
-        _add_three(
-            out, o, source, begin, k, at[j] + start, at[j + 1] + start, at[j + 2] + start, c[j], c[j + 1], c[j + 2], n
-        )
-        source, begin = out, o
-        j += 3
-    if j + 2 <= m:
-        _add_two(out, o, source, begin, k, at[j] + start, at[j + 1] + start, c[j], c[j + 1], n)
-        source, begin = out, o
-        j += 2
-    if j < m:
-        _add_one(out, o, source, begin, k, at[j] + start, c[j], n)
-    if m == 0:
-        for i in range(n):
-            out[o + i] = y[a + i]
+    """``out[o:o+n] = y[a:a+n] + Σ_j c_j k[at_j + start:]``, up to eight terms in one pass."""
+    source, begin, j = y, a, 0
+    while True:
+        p0, p1, p2, p3 = at[j] + start, at[j + 1] + start, at[j + 2] + start, at[j + 3] + start
+        p4, p5, p6, p7 = at[j + 4] + start, at[j + 5] + start, at[j + 6] + start, at[j + 7] + start
+        c0, c1, c2, c3, c4, c5, c6, c7 = c[j], c[j + 1], c[j + 2], c[j + 3], c[j + 4], c[j + 5], c[j + 6], c[j + 7]
+        left = m - j
+        if left <= 1:
+            _add(out, o, source, begin, k, (p0,), (c0,), n)
+        elif left == 2:
+            _add(out, o, source, begin, k, (p0, p1), (c0, c1), n)
+        elif left == 3:
+            _add(out, o, source, begin, k, (p0, p1, p2), (c0, c1, c2), n)
+        elif left == 4:
+            _add(out, o, source, begin, k, (p0, p1, p2, p3), (c0, c1, c2, c3), n)
+        elif left == 5:
+            _add(out, o, source, begin, k, (p0, p1, p2, p3, p4), (c0, c1, c2, c3, c4), n)
+        elif left == 6:
+            _add(out, o, source, begin, k, (p0, p1, p2, p3, p4, p5), (c0, c1, c2, c3, c4, c5), n)
+        elif left == 7:
+            _add(out, o, source, begin, k, (p0, p1, p2, p3, p4, p5, p6), (c0, c1, c2, c3, c4, c5, c6), n)
+        else:
+            _add(out, o, source, begin, k, (p0, p1, p2, p3, p4, p5, p6, p7), (c0, c1, c2, c3, c4, c5, c6, c7), n)
+        if left <= 8:
+            return
+        source, begin, j = out, o, j + 8
 
 
 @njit(nogil=True, cache=True)
 def _terms(coefficients, n_stages, h, n, at, c):
-    """Offsets and factors of the coefficients that are not zero; returns how many."""
+    """Offsets and factors of the coefficients that are not zero, then zeros; returns how many."""
+    at[:], c[:] = U(0), 0.0
     m = 0
     for j in range(n_stages):
         if coefficients[j] != 0.0:
@@ -462,7 +555,7 @@ def _terms(coefficients, n_stages, h, n, at, c):
 @njit(nogil=True, cache=True)
 def stage_sum(out, y, stages, coefficients, n_stages, h):
     """``out = y + h Σ_j coefficients_j stages_j``, block by block through the cache."""
-    at, c = np.empty(n_stages, dtype=np.uintp), np.empty(n_stages)
+    at, c = np.empty(TERMS, dtype=np.uintp), np.empty(TERMS)
     m = _terms(coefficients, n_stages, h, y.size, at, c)
     flat = stages.reshape(-1)
     for start in range(0, y.size, BLOCK):
@@ -493,10 +586,10 @@ def _scaled_squares(e, g, y, z, start, n, rtol, atol):
 
 
 @njit(nogil=True, cache=True)
-def _error_norm(errors, stages, n_stages, h, y, z, rtol, atol):
+def _error_norm(errors, stages, n_stages, h, y, z, entries, rtol, atol):
     """RMS of the scaled error estimate; with two rows of weights the combination of Hairer, Nørsett and Wanner."""
     flat, n_rows = stages.reshape(-1), errors.shape[0]
-    at, c = np.empty((n_rows, n_stages), dtype=np.uintp), np.empty((n_rows, n_stages))
+    at, c = np.empty((n_rows, TERMS), dtype=np.uintp), np.empty((n_rows, TERMS))
     zero, e = np.zeros(BLOCK), np.zeros((2, BLOCK))
     m = np.empty(n_rows, dtype=np.int64)
     total = np.zeros(2)
@@ -510,9 +603,9 @@ def _error_norm(errors, stages, n_stages, h, y, z, rtol, atol):
         total[0] += first
         total[1] += second
     if n_rows == 1:
-        return np.sqrt(total[0] / y.size)
+        return np.sqrt(total[0] / entries)
     both = total[0] + 0.01 * total[1]
-    return total[0] / np.sqrt(both * y.size) if both > 0.0 else both
+    return total[0] / np.sqrt(both * entries) if both > 0.0 else both
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -534,10 +627,10 @@ def bounded(y):
 
 
 @njit(nogil=True, cache=True)
-def first_step(y, f, order, rtol, atol, span):
+def first_step(y, f, entries, order, rtol, atol, span):
     """A first step at which the change of y is about 1% of its scale [Hairer, Nørsett, Wanner, II.4]."""
-    d0 = np.sqrt(_scaled_square(y, y, y, rtol, atol) / y.size)
-    d1 = np.sqrt(_scaled_square(f, y, y, rtol, atol) / y.size)
+    d0 = np.sqrt(_scaled_square(y, y, y, rtol, atol) / entries)
+    d1 = np.sqrt(_scaled_square(f, y, y, rtol, atol) / entries)
     if d1 <= 1e-300:
         return span
     step = 0.01 * d0 / d1 if d0 > 1e-5 else 1e-6 / d1
@@ -580,7 +673,7 @@ def advance_runge_kutta(
                 conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
             )  # fmt: skip
         counts[CALLS] += n_main
-        error = _error_norm(errors, stages, n_main + 1, h, y, trial, rtol, atol)
+        error = _error_norm(errors, stages, n_main + 1, h, y, trial, control[ENTRIES], rtol, atol)
         if control[FIXED] > 0.0:
             error = 0.0 if np.isfinite(error) else error
         if not np.isfinite(error):
@@ -705,7 +798,7 @@ def _relaxation_rate(stages, h, table, n_main):
     """
     n = stages.shape[1]
     flat = stages.reshape(-1)
-    at, c = np.empty(n_main, dtype=np.uintp), np.empty(n_main)
+    at, c = np.empty(TERMS, dtype=np.uintp), np.empty(TERMS)
     m = _terms(table[n_main] - table[n_main - 1], n_main, h, n, at, c)
     zero, d = np.zeros(BLOCK), np.empty(BLOCK)
     growth = distance = change = 0.0
@@ -834,14 +927,14 @@ def _rkc_step(
 
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")  # a check for zero stops vectorising
-def _rkc_error(y, z, f0, f1, h, rtol, atol):
+def _rkc_error(y, z, f0, f1, h, entries, rtol, atol):
     """RMS of ``0.8 (y - z) + 0.4 h (f0 + f1)`` over the scale [Sommeijer, Shampine, Verwer 1997, eq 2.9]."""
     total = 0.0
     for i in range(y.size):
         e = 0.8 * (y[i] - z[i]) + 0.4 * h * (f0[i] + f1[i])
         x = e / (atol + rtol * max(abs(y[i]), abs(z[i])))
         total += x * x
-    return np.sqrt(total / y.size)
+    return np.sqrt(total / entries)
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -903,7 +996,7 @@ def advance_chebyshev(
         flow(new_y, f1, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
         counts[CALLS] += s
         counts[MOST_STAGES] = max(counts[MOST_STAGES], s)
-        error = _rkc_error(y, new_y, f0, f1, h, rtol, atol)
+        error = _rkc_error(y, new_y, f0, f1, h, control[ENTRIES], rtol, atol)
         if control[FIXED] > 0.0:
             error = 0.0 if np.isfinite(error) else error
         if not np.isfinite(error):

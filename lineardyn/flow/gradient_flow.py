@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from numpy.typing import ArrayLike
 
 from lineardyn.errors import ArgumentError, ComputationError, Status
-from lineardyn.flow.stepping import MAX_STEPS, METHODS, integrate, kernel_arguments
+from lineardyn.flow.stepping import MAX_STEPS, METHODS, integrate
 from lineardyn.progress import progress_bar
 from lineardyn.trajectory import RECORD_BYTES, FlowSettings, Trajectory
 from lineardyn.validation import check_choice, check_count, check_network, check_number, check_times
@@ -121,11 +121,10 @@ def gradient_flow(
         atol=check_number("atol", atol, minimum=0.0, strict=True),
         max_steps=MAX_STEPS if max_steps is None else check_count("max_steps", max_steps),
     )
-    arguments = kernel_arguments(network, moments, settings.weight_decay)
     with progress_bar("gradient flow", float(times[-1]), shown=progress) as report:
         result = integrate(
-            arguments, state, times, method=settings.method, rtol=settings.rtol, atol=settings.atol,
-            max_steps=settings.max_steps, report=report,
+            network, moments, state, times, weight_decay=settings.weight_decay, method=settings.method,
+            rtol=settings.rtol, atol=settings.atol, max_steps=settings.max_steps, report=report,
         )  # fmt: skip
     trajectory = Trajectory(
         network=network,

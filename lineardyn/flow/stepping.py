@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.errors import Status
 from lineardyn.flow import _kernels
+from lineardyn.flow.arguments import KernelArguments, aligned, flow_arguments
 from lineardyn.flow.tableaus import TABLEAUS
 from lineardyn.validation import check_choice, check_count, check_number
 
@@ -21,15 +22,7 @@ if TYPE_CHECKING:
     from lineardyn.moments import SecondMoments
     from lineardyn.networks import LinearNetwork, Weights
 
-__all__ = [
-    "METHODS",
-    "Integration",
-    "KernelArguments",
-    "fixed_steps",
-    "integrate",
-    "kernel_arguments",
-    "right_hand_side",
-]
+__all__ = ["METHODS", "Integration", "fixed_steps", "integrate"]
 
 Floats = NDArray[np.float64]
 METHODS = ("bs32", "tsit5", "dop853", "rkc")
@@ -49,55 +42,6 @@ _STATUS = {
 }
 
 
-class KernelArguments(NamedTuple):
-    """The tail of every kernel's signature: the network, then the statistics, then scratch."""
-
-    conv: bool
-    sizes: NDArray[np.int64]
-    offsets: NDArray[np.int64]
-    weights: Floats
-    constant: float
-    decay: float
-    dense: bool
-    rows: Floats
-    target: Floats
-    gain: Floats
-    matrix: Floats
-    work: Floats
-
-    @property
-    def flops(self) -> float:
-        """Operations of the two matrix products of one right-hand side."""
-        outputs, width = int(self.sizes[-1]), self.weights.size
-        inner = width if self.dense else 2 * self.gain.size
-        return 2.0 * outputs * width * inner + 40.0 * float(self.offsets[-1])
-
-
-def kernel_arguments(network: LinearNetwork, moments: SecondMoments, weight_decay: float) -> KernelArguments:
-    """What the kernels need to know of a network and a data set."""
-    from lineardyn.networks import LinearCNN
-
-    conv = isinstance(network, LinearCNN)
-    sizes = np.array(network.sizes, dtype=np.int64)
-    stats = moments.statistics
-    width = len(moments.weights)
-    hidden = int(sum(network.widths))
-    rows = 0 if stats.dense else len(stats.gain)
-    work = np.empty(network.n_outputs * (2 * width + rows) + 3 * hidden * width)
-    constant = network.constant if isinstance(network, LinearCNN) else 1.0
-    return KernelArguments(
-        conv, sizes, network.offsets, moments.weights, constant, weight_decay,
-        stats.dense, stats.rows, stats.target, stats.gain, stats.matrix, work,
-    )  # fmt: skip
-
-
-def right_hand_side(arguments: KernelArguments, state: Floats) -> Floats:
-    """``-∇ℒ`` at a packed state."""
-    out = np.empty_like(state)
-    _kernels.flow(state, out, *arguments)
-    return out
-
-
 @dataclass(frozen=True)
 class Integration:
     """States at the recorded times that were reached, and how it went."""
@@ -108,10 +52,12 @@ class Integration:
 
 
 def integrate(
-    arguments: KernelArguments,
+    network: LinearNetwork,
+    moments: SecondMoments,
     start: Floats,
     times: Floats,
     *,
+    weight_decay: float,
     method: str,
     rtol: float,
     atol: float,
@@ -121,7 +67,8 @@ def integrate(
     """States at ``times`` (increasing, >= 0) of the flow that is at ``start`` at time 0."""
     switching = method == "auto"
     first = ("tsit5" if rtol > 1e-5 else "dop853") if switching else method
-    run = _Run(arguments, start, times, first, rtol, atol)
+    arguments, layout = flow_arguments(network, moments, weight_decay)
+    run = _Run(arguments, layout.pad(start), start.size, times, first, rtol, atol)
     code = run.advance_all(max_steps, report, watch=WATCH if switching and rtol >= FINEST_STABILISED else 0)
     stats = run.stats()
     if code == _kernels.STIFF:
@@ -130,31 +77,44 @@ def integrate(
         code = run.advance_all(max_steps, report)
         stats = {**run.stats(), "method": f"{first}, then rkc", "t_stiff": run.since, "n_rhs_stiff": first_rhs}
     reached = int(run.counts[_kernels.NEXT])
-    return Integration(run.out[:reached], _STATUS[code], {"requested": method, **stats})
+    return Integration(layout.unpad(run.out[:reached]), _STATUS[code], {"requested": method, **stats})
 
 
 class _Run:
     """The mutable state of one integration between calls of its kernel."""
 
     def __init__(
-        self, arguments: KernelArguments, start: Floats, times: Floats, method: str, rtol: float, atol: float
+        self,
+        arguments: KernelArguments,
+        start: Floats,
+        entries: int,
+        times: Floats,
+        method: str,
+        rtol: float,
+        atol: float,
     ) -> None:
-        self.arguments, self.times, self.method, self.rtol, self.atol = arguments, times, method, rtol, atol
-        self.y = start.copy()
-        self.out = np.empty((len(times), start.size))
+        """``start`` is padded, is taken over, and holds ``entries`` numbers that are not padding."""
+        self.arguments, self.entries, self.times, self.method = arguments, entries, times, method
+        self.rtol, self.atol = rtol, atol
+        self.y = start
+        self.out = aligned((len(times), start.size))
         self.tableau = TABLEAUS.get(method)
         n_stages = len(self.tableau.table) if self.tableau else 6
-        self.stages = np.zeros((n_stages, start.size))
-        self.scratch = np.zeros((3, start.size))
+        self.stages = aligned((n_stages, start.size))
+        self.scratch = aligned((3, start.size))
+        self.scratch[1] = 0.0
         self.since = 0.0
-        self.control = np.zeros(7)
+        self.control = np.zeros(8)
+        self.control[_kernels.ENTRIES] = entries
         self.control[_kernels.OLD_ERROR] = 1e-4 if self.tableau else 0.0
         self.counts = np.zeros(8, dtype=np.int64)
         _kernels.flow(self.y, self.stages[0], *arguments)
         self.counts[_kernels.CALLS] = 1
         self.stages[2] = self.stages[0]  # the power iteration starts along f, where the fast directions are
         order = self.tableau.order if self.tableau else 2
-        self.control[_kernels.STEP] = _kernels.first_step(self.y, self.stages[0], order, rtol, atol, float(times[-1]))
+        self.control[_kernels.STEP] = _kernels.first_step(
+            self.y, self.stages[0], entries, order, rtol, atol, float(times[-1])
+        )
         self._record_start()
 
     def _record_start(self) -> None:
@@ -192,7 +152,7 @@ class _Run:
 
     def stabilised(self) -> _Run:
         """The rest of this run by RKC, from the point reached; what is recorded and counted goes on."""
-        run = _Run(self.arguments, self.y, self.times, "rkc", self.rtol, self.atol)
+        run = _Run(self.arguments, self.y, self.entries, self.times, "rkc", self.rtol, self.atol)
         run.out, run.since = self.out, float(self.control[_kernels.TIME])
         run.control[[_kernels.TIME, _kernels.STEP]] = self.control[[_kernels.TIME, _kernels.STEP]]
         run.counts[:4] = self.counts[:4]
@@ -240,8 +200,10 @@ def fixed_steps(
     method = check_choice("method", method, METHODS)
     decay = check_number("weight_decay", weight_decay, minimum=0.0)
     times = np.atleast_1d(np.asarray(t_eval, dtype=np.float64))
-    run = _Run(kernel_arguments(network, moments, decay), network.pack(weights), times, method, 1e-6, 1e-9)
+    arguments, layout = flow_arguments(network, moments, decay)
+    start = network.pack(weights)
+    run = _Run(arguments, layout.pad(start), start.size, times, method, 1e-6, 1e-9)
     run.control[_kernels.STEP] = check_number("step", step, minimum=0.0, strict=True)
     run.control[_kernels.FIXED] = check_count("n_stages", n_stages, minimum=2)
     run.advance_all(MAX_STEPS)
-    return [network.unpack(state) for state in run.out[: int(run.counts[_kernels.NEXT])]]
+    return [network.unpack(state) for state in layout.unpad(run.out[: int(run.counts[_kernels.NEXT])])]

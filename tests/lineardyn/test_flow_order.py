@@ -8,7 +8,8 @@ import pytest
 from lineardyn.data import planted_modes
 from lineardyn.flow import _kernels
 from lineardyn.flow.gradient_flow import gradient_flow
-from lineardyn.flow.stepping import fixed_steps, kernel_arguments, right_hand_side
+from lineardyn.flow.arguments import kernel_arguments, right_hand_side
+from lineardyn.flow.stepping import fixed_steps
 from lineardyn.moments import SecondMoments
 from lineardyn.networks import LinearCNN
 from tests import oracles

@@ -1,0 +1,130 @@
+"""What the kernels need: a network, its statistics and scratch, as plain arrays in the layout that suits the machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineardyn.flow import _kernels
+
+if TYPE_CHECKING:
+    from lineardyn.moments import SecondMoments, Statistics
+    from lineardyn.networks import LinearNetwork
+
+__all__ = ["KernelArguments", "Layout", "aligned", "flow_arguments", "kernel_arguments", "right_hand_side"]
+
+Floats = NDArray[np.float64]
+LANES = 8
+"""Doubles of one vector instruction, and of a cache line: spectra that fill them run up to a third faster."""
+
+
+class KernelArguments(NamedTuple):
+    """The tail of every kernel's signature: the network, then the statistics, then scratch."""
+
+    conv: bool
+    sizes: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    weights: Floats
+    constant: float
+    decay: float
+    dense: bool
+    rows: Floats
+    target: Floats
+    gain: Floats
+    matrix: Floats
+    work: Floats
+
+    @property
+    def flops(self) -> float:
+        """Operations of the two matrix products of one right-hand side."""
+        outputs, width = int(self.sizes[-1]), self.weights.size
+        inner = width if self.dense else 2 * self.gain.size
+        return 2.0 * outputs * width * inner + 40.0 * float(self.offsets[-1])
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a flat state ``(n,)`` lies while kernels work on it.
+
+    Spectra of ``length`` frequencies are padded with zeros to ``padded`` of them, which stay zero: statistics and
+    predictor have nothing there.
+    """
+
+    length: int
+    padded: int
+
+    def pad(self, values: Floats) -> Floats:
+        """Flat arrays ``(..., n)`` in a new array that begins at a cache line."""
+        if self.padded == self.length:
+            out = aligned(values.shape)
+            out[...] = values
+            return out
+        spectra = values.reshape(*values.shape[:-1], -1, self.length)
+        out = aligned((*values.shape[:-1], spectra.shape[-2] * self.padded))
+        parts = out.reshape(*spectra.shape[:-1], self.padded)
+        parts[..., : self.length] = spectra
+        parts[..., self.length :] = 0.0
+        return out
+
+    def unpad(self, values: Floats) -> Floats:
+        """Inverse of :meth:`pack`."""
+        if self.padded == self.length:
+            return values
+        spectra = values.reshape(*values.shape[:-1], values.shape[-1] // self.padded, self.padded)[..., : self.length]
+        return spectra.reshape(*values.shape[:-1], -1)
+
+
+def aligned(shape: tuple[int, ...]) -> Floats:
+    """An empty array that begins at a cache line."""
+    size = int(np.prod(shape))
+    buffer = np.empty(size + LANES)
+    start = -(buffer.__array_interface__["data"][0] // buffer.itemsize) % LANES
+    return buffer[start : start + size].reshape(shape)
+
+
+def kernel_arguments(network: LinearNetwork, moments: SecondMoments, weight_decay: float) -> KernelArguments:
+    """What the kernels need to know of a network and a data set, in the layout of ``network.pack``."""
+    return _arguments(network, moments.statistics, moments.weights, network.offsets, weight_decay)
+
+
+def flow_arguments(
+    network: LinearNetwork, moments: SecondMoments, weight_decay: float
+) -> tuple[KernelArguments, Layout]:
+    """The same for integrators: padded where the statistics have few rows, as they then cost nothing to copy."""
+    from lineardyn.networks import LinearCNN
+
+    stats, length = moments.statistics, moments.half.size
+    few = not stats.dense and len(stats.gain) <= _kernels.FEW and network.n_outputs <= _kernels.FEW
+    if not (few and isinstance(network, LinearCNN)):
+        return kernel_arguments(network, moments, weight_decay), Layout(1, 1)
+    layout = Layout(length, -(-length // LANES) * LANES)
+    padded = stats._replace(rows=layout.pad(stats.rows))
+    offsets = network.offsets // layout.length * layout.padded
+    return _arguments(network, padded, layout.pad(moments.weights), offsets, weight_decay), layout
+
+
+def _arguments(
+    network: LinearNetwork, stats: Statistics, weights: Floats, offsets: NDArray[np.int64], weight_decay: float
+) -> KernelArguments:
+    from lineardyn.networks import LinearCNN
+
+    conv = isinstance(network, LinearCNN)
+    sizes = np.array(network.sizes, dtype=np.int64)
+    width, hidden = len(weights), int(sum(network.widths))
+    rows = 0 if stats.dense else len(stats.gain)
+    work = aligned((network.n_outputs * (2 * width + rows) + 3 * hidden * width + LANES,))
+    constant = network.constant if isinstance(network, LinearCNN) else 1.0
+    return KernelArguments(
+        conv, sizes, offsets, weights, constant, weight_decay,
+        stats.dense, stats.rows, stats.target, stats.gain, stats.matrix, work,
+    )  # fmt: skip
+
+
+def right_hand_side(arguments: KernelArguments, state: Floats) -> Floats:
+    """``-∇ℒ`` at a packed state."""
+    out = np.empty_like(state)
+    _kernels.flow(state, out, *arguments)
+    return out
