@@ -573,39 +573,52 @@ def _scaled_square(e, y, z, rtol, atol):
     return total
 
 
+@njit(nogil=True, cache=True)
+def _ten(a):
+    return a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9]
+
+
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")  # a check for zero stops vectorising
-def _scaled_squares(e, g, y, z, start, n, rtol, atol):
-    """The same of two estimates over one block, with one division for both."""
-    one = two = 0.0
-    for i in range(n):
-        inverse = 1.0 / (atol + rtol * max(abs(y[start + i]), abs(z[start + i])))
-        a, b = e[i] * inverse, g[i] * inverse
-        one += a * a
-        two += b * b
-    return one, two
+def _step_sums(k, at, one, two, three, y, z, last, before, rtol, atol):
+    """Sums over all entries, in one pass over ten stages: the squares of both error estimates ``Σ one_j k_j`` and
+    ``Σ two_j k_j`` over their scale; and of ``d = Σ three_j k_j`` and the change c of f along it, ``d²``, ``dc``, ``c²``.
+    """
+    first = second = distance = growth = change = 0.0
+    for i in range(U(y.size)):
+        e = g = d = 0.0
+        for j in range(len(at)):
+            x = k[at[j] + i]
+            e += one[j] * x
+            g += two[j] * x
+            d += three[j] * x
+        inverse = 1.0 / (atol + rtol * max(abs(y[i]), abs(z[i])))
+        first += (e * inverse) * (e * inverse)
+        second += (g * inverse) * (g * inverse)
+        c = k[last + i] - k[before + i]
+        distance += d * d
+        growth += d * c
+        change += c * c
+    return first, second, distance, growth, change
 
 
 @njit(nogil=True, cache=True)
-def _error_norm(errors, stages, n_stages, h, y, z, entries, rtol, atol):
-    """RMS of the scaled error estimate; with two rows of weights the combination of Hairer, Nørsett and Wanner."""
-    flat, n_rows = stages.reshape(-1), errors.shape[0]
-    at, c = np.empty((n_rows, TERMS), dtype=np.uintp), np.empty((n_rows, TERMS))
-    zero, e = np.zeros(BLOCK), np.zeros((2, BLOCK))
-    m = np.empty(n_rows, dtype=np.int64)
-    total = np.zeros(2)
-    for row in range(n_rows):
-        m[row] = _terms(errors[row], n_stages, h, y.size, at[row], c[row])
-    for start in range(0, y.size, BLOCK):
-        n = U(min(BLOCK, y.size - start))
-        for row in range(n_rows):
-            _sum_block(e[row], U(0), zero, U(0), flat, at[row], c[row], m[row], U(start), n)
-        first, second = _scaled_squares(e[0], e[1], y, z, U(start), n, rtol, atol)
-        total[0] += first
-        total[1] += second
-    if n_rows == 1:
-        return np.sqrt(total[0] / entries)
-    both = total[0] + 0.01 * total[1]
-    return total[0] / np.sqrt(both * entries) if both > 0.0 else both
+def _judge(stages, n_main, measured, measures, h, y, z, entries, rtol, atol):
+    """RMS of the scaled error of a step (of both estimates the combination of Hairer, Nørsett and Wanner), and its
+    relaxation rate ``‖f(a) - f(b)‖ / ‖a - b‖`` with the new point a and the last stage b, 0 where a - b grows.
+
+    The rate estimates the fastest relaxation [Hairer, Wanner, IV.2]: the Jacobian is similar to a symmetric matrix.
+    """
+    n = stages.shape[1]
+    at = np.empty(10, dtype=np.uintp)
+    for j in range(10):
+        at[j] = U(measured[j] * n)
+    first, second, distance, growth, change = _step_sums(
+        stages.reshape(-1), _ten(at), _ten(h * measures[0]), _ten(h * measures[1]), _ten(h * measures[2]), y, z,
+        U(n_main * n), U((n_main - 1) * n), rtol, atol,
+    )  # fmt: skip
+    both = first + 0.01 * second
+    error = first / np.sqrt(both * entries) if both > 0.0 else both
+    return error, np.sqrt(change / distance) if growth < 0.0 and distance > 0.0 else 0.0
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -644,13 +657,14 @@ def first_step(y, f, entries, order, rtol, atol, span):
 @njit(nogil=True, cache=True)
 def advance_runge_kutta(
     y, stages, scratch, control, counts, times, out, budget, max_steps, rtol, atol,
-    table, errors, interpolant, n_main, error_order, limit,
+    table, measured, measures, interpolant, n_main, error_order, limit,
     conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
 ):  # fmt: skip
     """Take up to ``budget`` steps of an embedded pair; returns a status code.
 
     ``table``: row j holds the coefficients of stage j; row ``n_main`` those of the solution, so that stage ``n_main``
     is f at the new point (all pairs here reuse it as the next first stage). Rows after it serve the interpolant.
+    ``measures``: three weights for each of the ten stages ``measured``, see :func:`_step_sums`.
     ``stages[0]`` holds f(y) on entry and on return. Steps are kept at ``h ρ <= limit``, where the pair and its
     interpolant still damp the fast directions; after ``control[WATCH]`` > 0 steps so limited in a row it says STIFF.
     ``scratch``: three rows, the second of zeros.
@@ -673,7 +687,7 @@ def advance_runge_kutta(
                 conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
             )  # fmt: skip
         counts[CALLS] += n_main
-        error = _error_norm(errors, stages, n_main + 1, h, y, trial, control[ENTRIES], rtol, atol)
+        error, rate = _judge(stages, n_main, measured, measures, h, y, trial, control[ENTRIES], rtol, atol)
         if control[FIXED] > 0.0:
             error = 0.0 if np.isfinite(error) else error
         if not np.isfinite(error):
@@ -689,7 +703,7 @@ def advance_runge_kutta(
             control[STEP] = h * max(0.2, 0.9 * error ** (-1.0 / (error_order + 1)))
             continue
         sensitive = interpolant.shape[0] > n_main + 1
-        rate = _remembered(_relaxation_rate(stages, h, table, n_main), control[RADIUS], sensitive)
+        rate = _remembered(rate, control[RADIUS], sensitive)
         counts[STEPS] += 1
         new = end if h == end - t else t + h
         if counts[NEXT] < times.size and times[counts[NEXT]] < new:
@@ -791,28 +805,6 @@ def _interpolates(last_term, theta):
 
 
 @njit(nogil=True, cache=True)
-def _relaxation_rate(stages, h, table, n_main):
-    """``‖f(a) - f(b)‖ / ‖a - b‖`` with the new point and the last stage before it, 0 where that difference grows.
-
-    An estimate of the fastest relaxation [Hairer, Wanner, IV.2]: the Jacobian is similar to a symmetric matrix.
-    """
-    n = stages.shape[1]
-    flat = stages.reshape(-1)
-    at, c = np.empty(TERMS, dtype=np.uintp), np.empty(TERMS)
-    m = _terms(table[n_main] - table[n_main - 1], n_main, h, n, at, c)
-    zero, d = np.zeros(BLOCK), np.empty(BLOCK)
-    growth = distance = change = 0.0
-    for start in range(0, n, BLOCK):
-        stop = min(start + BLOCK, n)
-        _sum_block(d, U(0), zero, U(0), flat, at, c, m, U(start), U(stop - start))
-        moments = _change(d[: stop - start], stages[n_main, start:stop], stages[n_main - 1, start:stop])
-        distance += moments[0]
-        growth += moments[1]
-        change += moments[2]
-    return np.sqrt(change / distance) if growth < 0.0 and distance > 0.0 else 0.0
-
-
-@njit(nogil=True, cache=True)
 def _remembered(rate, old, sensitive):
     """The larger of both, the old one fading: fast directions are seen only while there is something in them.
 
@@ -820,17 +812,6 @@ def _remembered(rate, old, sensitive):
     """
     keep = 0.995 if sensitive and not 0.0 < rate < 1e-6 * old else 0.9
     return max(rate, keep * old)
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def _change(d, one, two):
-    distance = growth = change = 0.0
-    for i in range(d.size):
-        c = one[i] - two[i]
-        distance += d[i] * d[i]
-        growth += d[i] * c
-        change += c * c
-    return distance, growth, change
 
 
 # --- stabilised Runge-Kutta-Chebyshev --------------------------------------------------------------------------------

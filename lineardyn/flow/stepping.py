@@ -164,7 +164,7 @@ class _Run:
         if self.tableau is None:
             return int(_kernels.advance_chebyshev(*shared, *tolerances, *self.arguments))
         t = self.tableau
-        coefficients = (t.table, t.errors, t.interpolant, t.n_main, t.error_order, t.stability)
+        coefficients = (t.table, t.measured, t.measures, t.interpolant, t.n_main, t.error_order, t.stability)
         return int(_kernels.advance_runge_kutta(*shared, *tolerances, *coefficients, *self.arguments))
 
     def stats(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.polynomial import Polynomial
@@ -57,6 +58,27 @@ class Tableau:
         for condition, defect in defects.items():
             if abs(defect) > 1e-12:
                 raise ValueError(f"the tableau {self.name} violates '{condition}' by {defect:g}")
+
+    @cached_property
+    def measured(self) -> NDArray[np.int64]:
+        """Ten stages with which a step is judged; those that do not count are repeated."""
+        stages = np.flatnonzero(np.abs(self._all_measures).sum(axis=0))
+        return np.concatenate([stages, np.zeros(10 - len(stages), dtype=np.int64)])
+
+    @cached_property
+    def measures(self) -> Floats:
+        """``(3, 10)``: weights of those stages in both errors, and in the new point less the stage before it."""
+        stages = np.flatnonzero(np.abs(self._all_measures).sum(axis=0))
+        weights = np.zeros((3, 10))
+        weights[:, : len(stages)] = self._all_measures[:, stages]
+        return weights
+
+    @property
+    def _all_measures(self) -> Floats:
+        weights = np.zeros((3, self.n_main + 1))
+        weights[: len(self.errors)] = self.errors
+        weights[2] = (self.table[self.n_main] - self.table[self.n_main - 1])[: self.n_main + 1]
+        return weights
 
 
 def _matrix(rows: Sequence[Sparse], width: int) -> Floats:
