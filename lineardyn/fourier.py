@@ -197,22 +197,23 @@ class HalfSpectrum:
     def pack_images(self, images: Floats) -> Floats:
         """Real images ``(..., H, W)`` to the packed conjugate spectrum, reals ``(..., 2, F)``."""
         half = scipy.fft.rfft2(images, norm="ortho")
-        rows, columns, flip = self._rfft_positions
-        flat = half.reshape(*half.shape[:-2], -1)
-        picked = flat[..., rows * half.shape[-1] + columns]
-        packed = np.empty((*picked.shape[:-1], 2, self.size))
-        packed[..., 0, :] = picked.real
-        np.multiply(picked.imag, -flip, out=packed[..., 1, :])
-        packed[..., 1, self.weights == 1] = 0.0
+        positions, signs = self._rfft_positions
+        numbers = half.reshape(*half.shape[:-2], -1).view(np.float64)
+        packed: Floats = numbers.take(positions, axis=-1)
+        packed *= signs
         return packed
 
     @cached_property
-    def _rfft_positions(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
-        """Where rfft2 keeps each representative, or its conjugate (then ``flip`` is -1)."""
+    def _rfft_positions(self) -> tuple[NDArray[np.int64], Floats]:
+        """``(2, F)``: where rfft2 keeps Re and Im of each representative, or of its conjugate, and the sign."""
         height, width = self.shape
         u, v = np.divmod(self.indices, width)
         mirrored = v > width // 2
-        return np.where(mirrored, -u % height, u), np.where(mirrored, width - v, v), np.where(mirrored, -1.0, 1.0)
+        rows, columns = np.where(mirrored, -u % height, u), np.where(mirrored, width - v, v)
+        place = 2 * (rows * (width // 2 + 1) + columns)
+        imaginary = np.where(mirrored, 1.0, -1.0)  # the packed spectrum is the conjugate one
+        imaginary[self.weights == 1] = 0.0  # round-off of a number that is real
+        return np.stack([place, place + 1]), np.stack([np.ones_like(imaginary), imaginary])
 
     def unpack(self, packed: Floats) -> Complexes:
         """Inverse of :meth:`pack`: the full conjugate-symmetric spectrum ``(..., H, W)``."""

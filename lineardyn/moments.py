@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -144,7 +145,7 @@ class SecondMoments:
         """The packing of the spectra."""
         return half_spectrum(self.image_shape[1:])
 
-    @property
+    @cached_property
     def weights(self) -> Floats:
         """``(D,)``: how many frequencies each packed coordinate stands for, in the order of the packed rows."""
         return np.tile(self.half.weights, 2 * self.image_shape[0])

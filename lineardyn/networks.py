@@ -235,13 +235,11 @@ class LinearCNN(LinearNetwork):
         return check_kernel(f"weights[{index}]", weight, self.shapes[index])  # type: ignore[arg-type]
 
     def pack(self, weights: Sequence[ArrayLike]) -> Floats:
-        parts = []
-        for i, w in enumerate(self.check_weights(weights)):
-            packed = self.half.pack_images(np.ascontiguousarray(w.transpose(0, 3, 1, 2)))
-            if i < self.depth - 1:  # a convolution is ŵ, the last layer conj(ŵ); pack_images conjugates
-                np.negative(packed[..., 1, :], out=packed[..., 1, :])
-            parts.append(packed.ravel())
-        return np.concatenate(parts)
+        kernels = [w.transpose(0, 3, 1, 2).reshape(-1, *w.shape[1:3]) for w in self.check_weights(weights)]
+        packed = self.half.pack_images(np.concatenate(kernels))
+        convolutions = packed[: -len(kernels[-1]), 1]  # their spectrum is ŵ, the last layer's conj(ŵ)
+        np.negative(convolutions, out=convolutions)
+        return packed.ravel()
 
     def unpack(self, state: Floats) -> Weights:
         spectra = self._spectra(state[None])

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numba.extending import intrinsic
 
 # contraction to FMA and reassociated sums, but NaN and infinity keep their meaning: a diverging flow must be seen
 FAST = {"contract", "reassoc", "nsz", "arcp"}
@@ -28,6 +29,21 @@ STEPS, REJECTED, CALLS, NEXT, UNTIL_RADIUS, MOST_STAGES, LIMITED, POWER = 0, 1, 
 MOST = 1000  # stages of one RKC step: Ctrl-C must not wait for more
 TERMS = 24  # of a sum over stages, at most: 16, and room to read eight at a time
 BLOCK = 2048  # doubles of a stage sum that stay in the cache
+
+
+@intrinsic
+def borrowed(typing_context, array):
+    """The same array, not counted: at small sizes numba spends half of the time on counting references.
+
+    For arguments only, whose owner outlives the call.
+    """
+
+    def code(context, builder, signature, arguments):
+        view = context.make_array(array)(context, builder, value=arguments[0])
+        view.meminfo, view.parent = view.meminfo.type(None), view.parent.type(None)
+        return view._getvalue()
+
+    return array(array), code
 
 
 # --- products of spectra, frequency by frequency ---------------------------------------------------------------------
@@ -540,27 +556,18 @@ def _sum_block(out, o, y, a, k, at, c, m, start, n):
 
 
 @njit(nogil=True, cache=True)
-def _terms(coefficients, n_stages, h, n, at, c):
-    """Offsets and factors of the coefficients that are not zero, then zeros; returns how many."""
-    at[:], c[:] = U(0), 0.0
-    m = 0
+def stage_sum(out, y, stages, table, row, n_stages, h, at, c):
+    """``out = y + h Σ_j table[row, j] stages_j``, block by block through the cache; ``at`` and ``c`` are scratch."""
+    n, m = y.size, 0
     for j in range(n_stages):
-        if coefficients[j] != 0.0:
-            at[m] = U(j * n)
-            c[m] = h * coefficients[j]
+        if table[row, j] != 0.0:
+            at[m], c[m] = U(j * n), h * table[row, j]
             m += 1
-    return m
-
-
-@njit(nogil=True, cache=True)
-def stage_sum(out, y, stages, coefficients, n_stages, h):
-    """``out = y + h Σ_j coefficients_j stages_j``, block by block through the cache."""
-    at, c = np.empty(TERMS, dtype=np.uintp), np.empty(TERMS)
-    m = _terms(coefficients, n_stages, h, y.size, at, c)
+    if m == 0:
+        at[0], c[0] = U(0), 0.0
     flat = stages.reshape(-1)
-    for start in range(0, y.size, BLOCK):
-        n = U(min(BLOCK, y.size - start))
-        _sum_block(out, U(start), y, U(start), flat, at, c, m, U(start), n)
+    for start in range(0, n, BLOCK):
+        _sum_block(out, U(start), y, U(start), flat, at, c, m, U(start), U(min(BLOCK, n - start)))
 
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")  # a check for zero stops vectorising
@@ -640,15 +647,17 @@ def bounded(y):
 
 
 @njit(nogil=True, cache=True)
-def first_step(y, f, entries, order, rtol, atol, span):
-    """A first step at which the change of y is about 1% of its scale [Hairer, Nørsett, Wanner, II.4]."""
-    d0 = np.sqrt(_scaled_square(y, y, y, rtol, atol) / entries)
-    d1 = np.sqrt(_scaled_square(f, y, y, rtol, atol) / entries)
-    if d1 <= 1e-300:
-        return span
-    step = 0.01 * d0 / d1 if d0 > 1e-5 else 1e-6 / d1
-    d2 = d1 * d1 / d0 if d0 > 1e-5 else d1  # of a state that grows at its rate d1/d0, as these do at the start
-    return min(100.0 * step, (0.01 / max(d1, d2)) ** (1.0 / (order + 1)), span)
+def growth(y, f, entries, rtol, atol):
+    """RMS of ``y`` over ``atol + rtol |y|``, and a rate of growth: the largest ``|f|`` over the RMS of ``y``.
+
+    Where y is random, entries of f that belong to the fastest directions are the largest by far; a mean would drown
+    them in the others.
+    """
+    size = np.sqrt(_scaled_square(y, y, y, rtol, atol) / entries)
+    largest = 0.0
+    for i in range(f.size):
+        largest = max(largest, abs(f[i]))
+    return size, largest / max(np.sqrt(_squares(y) / entries), 1e-300)
 
 
 # --- explicit Runge-Kutta pairs --------------------------------------------------------------------------------------
@@ -667,8 +676,12 @@ def advance_runge_kutta(
     ``measures``: three weights for each of the ten stages ``measured``, see :func:`_step_sums`.
     ``stages[0]`` holds f(y) on entry and on return. Steps are kept at ``h ρ <= limit``, where the pair and its
     interpolant still damp the fast directions; after ``control[WATCH]`` > 0 steps so limited in a row it says STIFF.
-    ``scratch``: three rows, the second of zeros.
+    ``scratch``: three rows, the second of zeros, the third for the new point.
     """
+    y, stages, scratch, out, table = borrowed(y), borrowed(stages), borrowed(scratch), borrowed(out), borrowed(table)
+    sizes, offsets, weights, work = borrowed(sizes), borrowed(offsets), borrowed(weights), borrowed(work)
+    rows, target, gain, matrix = borrowed(rows), borrowed(target), borrowed(gain), borrowed(matrix)
+    at, c = np.zeros(TERMS, dtype=np.uintp), np.zeros(TERMS)
     end = times[-1]
     trial = scratch[2]
     for _ in range(budget):
@@ -681,7 +694,7 @@ def advance_runge_kutta(
         if t + h <= t:
             return STEP_TOO_SMALL
         for j in range(1, n_main + 1):
-            stage_sum(trial, y, stages, table[j], j, h)
+            stage_sum(trial, y, stages, table, j, j, h, at, c)
             flow(
                 trial, stages[j],
                 conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
@@ -708,7 +721,7 @@ def advance_runge_kutta(
         new = end if h == end - t else t + h
         if counts[NEXT] < times.size and times[counts[NEXT]] < new:
             _fill_runge_kutta(
-                y, stages, scratch, t, h, new, counts, times, out, rtol, atol, table, interpolant, n_main,
+                y, stages, scratch, t, h, new, counts, times, out, rtol, atol, table, interpolant, n_main, at, c,
                 conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
             )  # fmt: skip
         y[:] = trial
@@ -743,7 +756,7 @@ def _growth(error, old_error, error_order):
 
 @njit(nogil=True, cache=True)
 def _fill_runge_kutta(
-    y, stages, scratch, t, h, new, counts, times, out, rtol, atol, table, interpolant, n_main,
+    y, stages, scratch, t, h, new, counts, times, out, rtol, atol, table, interpolant, n_main, at, c,
     conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
 ):  # fmt: skip
     """Values at the recorded times strictly inside the step: the interpolant ``y + h Σ_j p_j(θ) stages_j``.
@@ -753,55 +766,55 @@ def _fill_runge_kutta(
     """
     first, terms = counts[NEXT], interpolant.shape[0]
     for j in range(n_main + 1, terms):
-        stage_sum(scratch[0], y, stages, table[j], j, h)
+        stage_sum(scratch[0], y, stages, table, j, j, h, at, c)
         flow(
             scratch[0], stages[j],
             conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
         )  # fmt: skip
         counts[CALLS] += 1
-    last_term = 0.0
+    last_term, values = 0.0, np.empty((1, terms))
     if terms > n_main + 1:
-        stage_sum(scratch[0], scratch[1], stages, interpolant[:, -1].copy(), terms, h)
-        last_term = _scaled_maximum(scratch[0], y, rtol, atol)
-    values = np.empty(terms)
+        values[0] = interpolant[:, -1]
+        stage_sum(scratch[0], scratch[1], stages, values, 0, terms, h, at, c)
+        last_term = _scaled_maximum(scratch[0], y, scratch[2], rtol, atol)
     while counts[NEXT] < times.size and times[counts[NEXT]] < new:
         theta = (times[counts[NEXT]] - t) / h
         for j in range(terms):
             value = 0.0
             for d in range(interpolant.shape[1] - 1, -1, -1):
                 value = (value + interpolant[j, d]) * theta
-            values[j] = value
+            values[0, j] = value
         if _interpolates(last_term, theta):
-            stage_sum(out[counts[NEXT]], y, stages, values, terms, h)
+            stage_sum(out[counts[NEXT]], y, stages, values, 0, terms, h, at, c)
         counts[NEXT] += 1
     scratch[0] = stages[n_main]
     for row in range(first, counts[NEXT]):
         part = times[row] - t
         if not _interpolates(last_term, part / h):
             for j in range(1, n_main):
-                stage_sum(out[row], y, stages, table[j], j, part)
+                stage_sum(out[row], y, stages, table, j, j, part, at, c)
                 flow(
                     out[row], stages[j],
                     conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
                 )  # fmt: skip
-            stage_sum(out[row], y, stages, table[n_main], n_main, part)
+            stage_sum(out[row], y, stages, table, n_main, n_main, part, at, c)
             counts[CALLS] += n_main - 1
     stages[n_main] = scratch[0]
 
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
-def _scaled_maximum(e, y, rtol, atol):
-    """``max |e| / (atol + rtol |y|)``: a mean would hide few frequencies that move among many that rest."""
+def _scaled_maximum(e, y, z, rtol, atol):
+    """``max |e| / (atol + rtol max(|y|, |z|))``: a mean would hide few frequencies that move among many that rest."""
     largest = 0.0
     for i in range(e.size):
-        largest = max(largest, abs(e[i]) / (atol + rtol * abs(y[i])))
+        largest = max(largest, abs(e[i]) / (atol + rtol * max(abs(y[i]), abs(z[i]))))
     return largest
 
 
 @njit(nogil=True, cache=True)
 def _interpolates(last_term, theta):
     """True if the interpolant errs by less than 20 tolerances of any component, as steps do at their worst."""
-    return 0.2 * last_term * theta**4 * (1.0 - theta) ** 3 <= 100.0
+    return 0.2 * last_term * theta**4 * (1.0 - theta) ** 3 <= 20.0
 
 
 @njit(nogil=True, cache=True)
@@ -938,6 +951,9 @@ def advance_chebyshev(
     ``stages`` rows: f(y), f(new), eigenvector, and three vectors of the recursion; ``control[FIXED]`` > 0 fixes the
     step and the number of stages.
     """
+    y, stages, scratch, out = borrowed(y), borrowed(stages), borrowed(scratch), borrowed(out)
+    sizes, offsets, weights, work = borrowed(sizes), borrowed(offsets), borrowed(weights), borrowed(work)
+    rows, target, gain, matrix = borrowed(rows), borrowed(target), borrowed(gain), borrowed(matrix)
     end = times[-1]
     f0, f1, vector, one, two, f = stages[0], stages[1], stages[2], stages[3], stages[4], stages[5]
     three = scratch[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -79,7 +80,7 @@ class Layout:
 
 def aligned(shape: tuple[int, ...]) -> Floats:
     """An empty array that begins at a cache line."""
-    size = int(np.prod(shape))
+    size = math.prod(shape)
     buffer = np.empty(size + LANES)
     start = -(buffer.__array_interface__["data"][0] // buffer.itemsize) % LANES
     return buffer[start : start + size].reshape(shape)

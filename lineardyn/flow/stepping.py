@@ -97,25 +97,33 @@ class _Run:
         self.arguments, self.entries, self.times, self.method = arguments, entries, times, method
         self.rtol, self.atol = rtol, atol
         self.y = start
-        self.out = aligned((len(times), start.size))
         self.tableau = TABLEAUS.get(method)
         n_stages = len(self.tableau.table) if self.tableau else 6
-        self.stages = aligned((n_stages, start.size))
-        self.scratch = aligned((3, start.size))
+        rows = aligned((n_stages + 3, start.size))
+        self.stages, self.scratch = rows[:n_stages], rows[n_stages:]
+        self.out = aligned((len(times), start.size))
         self.scratch[1] = 0.0
         self.since = 0.0
         self.control = np.zeros(8)
         self.control[_kernels.ENTRIES] = entries
-        self.control[_kernels.OLD_ERROR] = 1e-4 if self.tableau else 0.0
+        self.control[_kernels.OLD_ERROR] = 1.0 if self.tableau else 0.0
         self.counts = np.zeros(8, dtype=np.int64)
         _kernels.flow(self.y, self.stages[0], *arguments)
         self.counts[_kernels.CALLS] = 1
         self.stages[2] = self.stages[0]  # the power iteration starts along f, where the fast directions are
-        order = self.tableau.order if self.tableau else 2
-        self.control[_kernels.STEP] = _kernels.first_step(
-            self.y, self.stages[0], entries, order, rtol, atol, float(times[-1])
-        )
+        self.control[_kernels.STEP] = self._first_step()
         self._record_start()
+
+    def _first_step(self) -> float:
+        """The step at which a state that only grows errs by a tenth of the tolerance."""
+        span = float(self.times[-1])
+        size, rate = _kernels.growth(self.y, self.stages[0], self.entries, self.rtol, self.atol)
+        if not rate > 0.0 or not np.isfinite(rate):
+            return span
+        if size <= 1e-5:  # nothing to grow from: change the state by a small part of atol
+            return min(1e-4 * self.atol / (rate), span)
+        stride = self.tableau.stride(0.1 / size) if self.tableau else (1.5 / size) ** (1.0 / 3.0)
+        return min(stride / rate, span)
 
     def _record_start(self) -> None:
         if self.times[0] == 0.0:

@@ -73,6 +73,26 @@ class Tableau:
         weights[:, : len(stages)] = self._all_measures[:, stages]
         return weights
 
+    def stride(self, error: float) -> float:
+        """The z up to which a step of ``dy/dt = y`` of size z has an error estimate below ``error``, relative to y1."""
+        strides, errors = self._growth_errors
+        return float(strides[max(0, np.searchsorted(errors, error) - 1)])
+
+    @cached_property
+    def _growth_errors(self) -> tuple[Floats, Floats]:
+        strides = np.geomspace(1e-3, 8.0, 128)
+        errors = np.array([self._growth_error(z) for z in strides])
+        return strides, np.maximum.accumulate(errors)
+
+    def _growth_error(self, z: float) -> float:
+        k = np.zeros(self.n_main + 1)
+        for j in range(self.n_main + 1):
+            k[j] = 1.0 + z * self.table[j, :j] @ k[:j]
+        both = np.zeros(2)
+        both[: len(self.errors)] = z * self.errors @ k
+        size = np.hypot(both[0], 0.1 * both[1])
+        return float(both[0] ** 2 / size / abs(k[-1])) if size > 0.0 else 0.0
+
     @property
     def _all_measures(self) -> Floats:
         weights = np.zeros((3, self.n_main + 1))
