@@ -23,8 +23,8 @@ RUNNING, DONE, STEP_TOO_SMALL, NON_FINITE, MAX_STEPS, STIFF = 0, 1, 2, 3, 4, 5
 
 # slots of the float control block of an integrator, carried from one call to the next
 TIME, STEP, OLD_ERROR, OLD_STEP, RADIUS, FIXED, WATCH, ENTRIES = 0, 1, 2, 3, 4, 5, 6, 7
-# slots of its integer counters
-STEPS, REJECTED, CALLS, NEXT, UNTIL_RADIUS, MOST_STAGES, LIMITED, POWER = 0, 1, 2, 3, 4, 5, 6, 7
+# slots of its integer counters, and of the layout of a state
+STEPS, REJECTED, CALLS, NEXT, UNTIL_RADIUS, MOST_STAGES, LIMITED, POWER, LENGTH, PADDED = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 
 MOST = 1000  # stages of one RKC step: Ctrl-C must not wait for more
 TERMS = 24  # of a sum over stages, at most: 16, and room to read eight at a time
@@ -628,6 +628,16 @@ def _judge(stages, n_main, measured, measures, h, y, z, entries, rtol, atol):
     return error, np.sqrt(change / distance) if growth < 0.0 and distance > 0.0 else 0.0
 
 
+@njit(nogil=True, cache=True)
+def _record(out, row, y, counts):
+    """A state without its padding to ``out[row]``."""
+    length, padded, record = counts[LENGTH], counts[PADDED], out[row]
+    for spectrum in range(y.size // padded):
+        source, aim = U(spectrum * padded), U(spectrum * length)
+        for f in range(U(length)):
+            record[aim + f] = y[source + f]
+
+
 @njit(nogil=True, cache=True, fastmath=FAST)
 def finite(y):
     """True if every entry is finite: 0·y is NaN for the others, and sums keep it."""
@@ -648,16 +658,15 @@ def bounded(y):
 
 @njit(nogil=True, cache=True)
 def growth(y, f, entries, rtol, atol):
-    """RMS of ``y`` over ``atol + rtol |y|``, and a rate of growth: the largest ``|f|`` over the RMS of ``y``.
+    """RMS of ``y`` over ``atol + rtol |y|``, RMS of ``y``, and the largest ``|f|``: over the latter the rate of growth.
 
     Where y is random, entries of f that belong to the fastest directions are the largest by far; a mean would drown
     them in the others.
     """
-    size = np.sqrt(_scaled_square(y, y, y, rtol, atol) / entries)
     largest = 0.0
     for i in range(f.size):
         largest = max(largest, abs(f[i]))
-    return size, largest / max(np.sqrt(_squares(y) / entries), 1e-300)
+    return np.sqrt(_scaled_square(y, y, y, rtol, atol) / entries), np.sqrt(_squares(y) / entries), largest
 
 
 # --- explicit Runge-Kutta pairs --------------------------------------------------------------------------------------
@@ -676,7 +685,7 @@ def advance_runge_kutta(
     ``measures``: three weights for each of the ten stages ``measured``, see :func:`_step_sums`.
     ``stages[0]`` holds f(y) on entry and on return. Steps are kept at ``h ρ <= limit``, where the pair and its
     interpolant still damp the fast directions; after ``control[WATCH]`` > 0 steps so limited in a row it says STIFF.
-    ``scratch``: three rows, the second of zeros, the third for the new point.
+    ``scratch``: four rows, the second of zeros, the third for the new point.
     """
     y, stages, scratch, out, table = borrowed(y), borrowed(stages), borrowed(scratch), borrowed(out), borrowed(table)
     sizes, offsets, weights, work = borrowed(sizes), borrowed(offsets), borrowed(weights), borrowed(work)
@@ -728,7 +737,7 @@ def advance_runge_kutta(
         stages[0] = stages[n_main]
         control[TIME] = new
         while counts[NEXT] < times.size and times[counts[NEXT]] <= new:
-            out[counts[NEXT]] = y
+            _record(out, counts[NEXT], y, counts)
             counts[NEXT] += 1
         if control[FIXED] == 0.0:
             control[STEP] = h * _growth(error, control[OLD_ERROR], error_order)
@@ -785,21 +794,23 @@ def _fill_runge_kutta(
                 value = (value + interpolant[j, d]) * theta
             values[0, j] = value
         if _interpolates(last_term, theta):
-            stage_sum(out[counts[NEXT]], y, stages, values, 0, terms, h, at, c)
+            stage_sum(scratch[0], y, stages, values, 0, terms, h, at, c)
+            _record(out, counts[NEXT], scratch[0], counts)
         counts[NEXT] += 1
-    scratch[0] = stages[n_main]
+    scratch[3] = stages[n_main]
     for row in range(first, counts[NEXT]):
         part = times[row] - t
         if not _interpolates(last_term, part / h):
             for j in range(1, n_main):
-                stage_sum(out[row], y, stages, table, j, j, part, at, c)
+                stage_sum(scratch[0], y, stages, table, j, j, part, at, c)
                 flow(
-                    out[row], stages[j],
+                    scratch[0], stages[j],
                     conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
                 )  # fmt: skip
-            stage_sum(out[row], y, stages, table, n_main, n_main, part, at, c)
+            stage_sum(scratch[0], y, stages, table, n_main, n_main, part, at, c)
+            _record(out, row, scratch[0], counts)
             counts[CALLS] += n_main - 1
-    stages[n_main] = scratch[0]
+    stages[n_main] = scratch[3]
 
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
@@ -1015,13 +1026,14 @@ def advance_chebyshev(
         counts[UNTIL_RADIUS] -= 1
         new = end if h == end - t else t + h
         while counts[NEXT] < times.size and times[counts[NEXT]] < new:
-            _hermite(out[counts[NEXT]], y, new_y, f0, f1, h, (times[counts[NEXT]] - t) / h)
+            _hermite(f, y, new_y, f0, f1, h, (times[counts[NEXT]] - t) / h)
+            _record(out, counts[NEXT], f, counts)
             counts[NEXT] += 1
         y[:] = new_y
         f0[:] = f1
         control[TIME] = new
         while counts[NEXT] < times.size and times[counts[NEXT]] <= new:
-            out[counts[NEXT]] = y
+            _record(out, counts[NEXT], y, counts)
             counts[NEXT] += 1
         if control[FIXED] == 0.0:
             control[STEP] = h * _chebyshev_growth(error, control[OLD_ERROR], h, control[OLD_STEP])

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.errors import Status
 from lineardyn.flow import _kernels
-from lineardyn.flow.arguments import KernelArguments, aligned, flow_arguments
+from lineardyn.flow.arguments import KernelArguments, Layout, aligned, flow_arguments
 from lineardyn.flow.tableaus import TABLEAUS
 from lineardyn.validation import check_choice, check_count, check_number
 
@@ -68,7 +68,7 @@ def integrate(
     switching = method == "auto"
     first = ("tsit5" if rtol > 1e-5 else "dop853") if switching else method
     arguments, layout = flow_arguments(network, moments, weight_decay)
-    run = _Run(arguments, layout.pad(start), start.size, times, first, rtol, atol)
+    run = _Run(arguments, layout, layout.pad(start), times, first, rtol, atol)
     code = run.advance_all(max_steps, report, watch=WATCH if switching and rtol >= FINEST_STABILISED else 0)
     stats = run.stats()
     if code == _kernels.STIFF:
@@ -77,7 +77,7 @@ def integrate(
         code = run.advance_all(max_steps, report)
         stats = {**run.stats(), "method": f"{first}, then rkc", "t_stiff": run.since, "n_rhs_stiff": first_rhs}
     reached = int(run.counts[_kernels.NEXT])
-    return Integration(layout.unpad(run.out[:reached]), _STATUS[code], {"requested": method, **stats})
+    return Integration(run.out[:reached], _STATUS[code], {"requested": method, **stats})
 
 
 class _Run:
@@ -86,28 +86,30 @@ class _Run:
     def __init__(
         self,
         arguments: KernelArguments,
+        layout: Layout,
         start: Floats,
-        entries: int,
         times: Floats,
         method: str,
         rtol: float,
         atol: float,
     ) -> None:
-        """``start`` is padded, is taken over, and holds ``entries`` numbers that are not padding."""
-        self.arguments, self.entries, self.times, self.method = arguments, entries, times, method
+        """``start`` is padded, and taken over."""
+        self.arguments, self.layout, self.times, self.method = arguments, layout, times, method
         self.rtol, self.atol = rtol, atol
         self.y = start
         self.tableau = TABLEAUS.get(method)
         n_stages = len(self.tableau.table) if self.tableau else 6
-        rows = aligned((n_stages + 3, start.size))
+        entries = start.size // layout.padded * layout.length
+        rows = aligned((n_stages + 4, start.size))
         self.stages, self.scratch = rows[:n_stages], rows[n_stages:]
-        self.out = aligned((len(times), start.size))
+        self.out = np.empty((len(times), entries))
         self.scratch[1] = 0.0
         self.since = 0.0
         self.control = np.zeros(8)
         self.control[_kernels.ENTRIES] = entries
         self.control[_kernels.OLD_ERROR] = 1.0 if self.tableau else 0.0
-        self.counts = np.zeros(8, dtype=np.int64)
+        self.counts = np.zeros(10, dtype=np.int64)
+        self.counts[[_kernels.LENGTH, _kernels.PADDED]] = layout.length, layout.padded
         _kernels.flow(self.y, self.stages[0], *arguments)
         self.counts[_kernels.CALLS] = 1
         self.stages[2] = self.stages[0]  # the power iteration starts along f, where the fast directions are
@@ -117,17 +119,19 @@ class _Run:
     def _first_step(self) -> float:
         """The step at which a state that only grows errs by a tenth of the tolerance."""
         span = float(self.times[-1])
-        size, rate = _kernels.growth(self.y, self.stages[0], self.entries, self.rtol, self.atol)
-        if not rate > 0.0 or not np.isfinite(rate):
+        size, mean, fastest = _kernels.growth(
+            self.y, self.stages[0], self.control[_kernels.ENTRIES], self.rtol, self.atol
+        )
+        if not 0.0 < fastest < np.inf:
             return span
-        if size <= 1e-5:  # nothing to grow from: change the state by a small part of atol
-            return min(1e-4 * self.atol / (rate), span)
+        if size <= 1e-5:  # nothing to grow from
+            return min(self.atol / fastest, span)
         stride = self.tableau.stride(0.1 / size) if self.tableau else (1.5 / size) ** (1.0 / 3.0)
-        return min(stride / rate, span)
+        return min(stride * mean / fastest, span)
 
     def _record_start(self) -> None:
         if self.times[0] == 0.0:
-            self.out[0] = self.y
+            self.out[0] = self.layout.unpad(self.y)
             self.counts[_kernels.NEXT] = 1
 
     def advance_all(self, max_steps: int, report: Callable[[float], None] | None = None, *, watch: int = 0) -> int:
@@ -160,7 +164,7 @@ class _Run:
 
     def stabilised(self) -> _Run:
         """The rest of this run by RKC, from the point reached; what is recorded and counted goes on."""
-        run = _Run(self.arguments, self.y, self.entries, self.times, "rkc", self.rtol, self.atol)
+        run = _Run(self.arguments, self.layout, self.y, self.times, "rkc", self.rtol, self.atol)
         run.out, run.since = self.out, float(self.control[_kernels.TIME])
         run.control[[_kernels.TIME, _kernels.STEP]] = self.control[[_kernels.TIME, _kernels.STEP]]
         run.counts[:4] = self.counts[:4]
@@ -209,9 +213,8 @@ def fixed_steps(
     decay = check_number("weight_decay", weight_decay, minimum=0.0)
     times = np.atleast_1d(np.asarray(t_eval, dtype=np.float64))
     arguments, layout = flow_arguments(network, moments, decay)
-    start = network.pack(weights)
-    run = _Run(arguments, layout.pad(start), start.size, times, method, 1e-6, 1e-9)
+    run = _Run(arguments, layout, layout.pad(network.pack(weights)), times, method, 1e-6, 1e-9)
     run.control[_kernels.STEP] = check_number("step", step, minimum=0.0, strict=True)
     run.control[_kernels.FIXED] = check_count("n_stages", n_stages, minimum=2)
     run.advance_all(MAX_STEPS)
-    return [network.unpack(state) for state in layout.unpad(run.out[: int(run.counts[_kernels.NEXT])])]
+    return [network.unpack(state) for state in run.out[: int(run.counts[_kernels.NEXT])]]
