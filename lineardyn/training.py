@@ -12,7 +12,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from lineardyn.errors import ArgumentError, ComputationError, Status
 from lineardyn.flow import _kernels
-from lineardyn.flow.arguments import KernelArguments, kernel_arguments, right_hand_side
+from lineardyn.flow.arguments import KernelArguments, kernel_arguments, right_hand_side, scratch
 from lineardyn.flow.stepping import CALL_FLOPS
 from lineardyn.moments import SecondMoments
 from lineardyn.networks import LinearNetwork
@@ -209,9 +209,8 @@ class _Descent:
 
     def _batched(self, images: Floats, answers: Floats, size: int) -> Callable[[NDArray[np.int64], int, int], int]:
         a = self.arguments
-        width, hidden = len(a.weights), int(sum(self.network.widths))
-        work = np.empty(self.network.n_outputs * (2 * width + size) + 3 * hidden * width)
-        batch, dy = np.empty((size, width)), np.empty_like(self.y)
+        work = scratch(self.network, len(a.weights), size)
+        batch, dy = np.empty((size, len(a.weights))), np.empty_like(self.y)
 
         def advance(order: NDArray[np.int64], start: int, stop: int) -> int:
             return int(

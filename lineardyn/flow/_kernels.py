@@ -139,173 +139,212 @@ FEW = 32  # rows up to which the loops below beat BLAS (measured: 2 to 10 times 
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _dots_five(v, k, m, x, r, n, c, p, q):
-    """Ten dot products in registers, of two rows of v (at k and m) with five of x, to ``c[p:]`` and ``c[q:]``."""
+def _dots_five(v, a, b, c, d, x, r, n, out, p, q, s, t):
+    """Twenty dot products in registers, of four rows of v with five of x, to ``out[p:]`` .. ``out[t:]``."""
     r1, r2, r3, r4 = r + n, r + n + n, r + n + n + n, r + n + n + n + n
-    p0 = p1 = p2 = p3 = p4 = q0 = q1 = q2 = q3 = q4 = 0.0
-    for d in range(n):
-        a, b = v[k + d], v[m + d]
-        x0, x1, x2, x3, x4 = x[r + d], x[r1 + d], x[r2 + d], x[r3 + d], x[r4 + d]
-        p0 += a * x0
-        p1 += a * x1
-        p2 += a * x2
-        p3 += a * x3
-        p4 += a * x4
-        q0 += b * x0
-        q1 += b * x1
-        q2 += b * x2
-        q3 += b * x3
-        q4 += b * x4
-    c[p], c[p + 1], c[p + 2], c[p + 3], c[p + 4] = p0, p1, p2, p3, p4
-    c[q], c[q + 1], c[q + 2], c[q + 3], c[q + 4] = q0, q1, q2, q3, q4
+    a0 = a1 = a2 = a3 = a4 = 0.0
+    b0 = b1 = b2 = b3 = b4 = 0.0
+    c0 = c1 = c2 = c3 = c4 = 0.0
+    d0 = d1 = d2 = d3 = d4 = 0.0
+    for i in range(n):
+        va, vb, vc, vd = v[a + i], v[b + i], v[c + i], v[d + i]
+        y = x[r + i]
+        a0 += va * y
+        b0 += vb * y
+        c0 += vc * y
+        d0 += vd * y
+        y = x[r1 + i]
+        a1 += va * y
+        b1 += vb * y
+        c1 += vc * y
+        d1 += vd * y
+        y = x[r2 + i]
+        a2 += va * y
+        b2 += vb * y
+        c2 += vc * y
+        d2 += vd * y
+        y = x[r3 + i]
+        a3 += va * y
+        b3 += vb * y
+        c3 += vc * y
+        d3 += vd * y
+        y = x[r4 + i]
+        a4 += va * y
+        b4 += vb * y
+        c4 += vc * y
+        d4 += vd * y
+    out[p], out[p + 1], out[p + 2], out[p + 3], out[p + 4] = a0, a1, a2, a3, a4
+    out[q], out[q + 1], out[q + 2], out[q + 3], out[q + 4] = b0, b1, b2, b3, b4
+    out[s], out[s + 1], out[s + 2], out[s + 3], out[s + 4] = c0, c1, c2, c3, c4
+    out[t], out[t + 1], out[t + 2], out[t + 3], out[t + 4] = d0, d1, d2, d3, d4
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _dots_four(v, k, m, x, r, n, c, p, q):
+def _dots_four(v, a, b, c, d, x, r, n, out, p, q, s, t):
     """The same with four rows of x."""
     r1, r2, r3 = r + n, r + n + n, r + n + n + n
-    p0 = p1 = p2 = p3 = q0 = q1 = q2 = q3 = 0.0
-    for d in range(n):
-        a, b = v[k + d], v[m + d]
-        x0, x1, x2, x3 = x[r + d], x[r1 + d], x[r2 + d], x[r3 + d]
-        p0 += a * x0
-        p1 += a * x1
-        p2 += a * x2
-        p3 += a * x3
-        q0 += b * x0
-        q1 += b * x1
-        q2 += b * x2
-        q3 += b * x3
-    c[p], c[p + 1], c[p + 2], c[p + 3] = p0, p1, p2, p3
-    c[q], c[q + 1], c[q + 2], c[q + 3] = q0, q1, q2, q3
+    a0 = a1 = a2 = a3 = 0.0
+    b0 = b1 = b2 = b3 = 0.0
+    c0 = c1 = c2 = c3 = 0.0
+    d0 = d1 = d2 = d3 = 0.0
+    for i in range(n):
+        va, vb, vc, vd = v[a + i], v[b + i], v[c + i], v[d + i]
+        y = x[r + i]
+        a0 += va * y
+        b0 += vb * y
+        c0 += vc * y
+        d0 += vd * y
+        y = x[r1 + i]
+        a1 += va * y
+        b1 += vb * y
+        c1 += vc * y
+        d1 += vd * y
+        y = x[r2 + i]
+        a2 += va * y
+        b2 += vb * y
+        c2 += vc * y
+        d2 += vd * y
+        y = x[r3 + i]
+        a3 += va * y
+        b3 += vb * y
+        c3 += vc * y
+        d3 += vd * y
+    out[p], out[p + 1], out[p + 2], out[p + 3] = a0, a1, a2, a3
+    out[q], out[q + 1], out[q + 2], out[q + 3] = b0, b1, b2, b3
+    out[s], out[s + 1], out[s + 2], out[s + 3] = c0, c1, c2, c3
+    out[t], out[t + 1], out[t + 2], out[t + 3] = d0, d1, d2, d3
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _dot(a, b):
+def _dot_at(v, a, x, r, n):
     total = 0.0
-    for i in range(a.size):
-        total += a[i] * b[i]
+    for i in range(n):
+        total += v[a + i] * x[r + i]
     return total
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
-def _dots_one(v, k, m, x, r, n, c, p, q):
-    """The same with one row of x."""
-    one = two = 0.0
-    for d in range(n):
-        one += v[k + d] * x[r + d]
-        two += v[m + d] * x[r + d]
-    c[p], c[q] = one, two
-
-
 @njit(nogil=True, cache=True)
-def _dots_pair(v, k, m, x, n, c, p, q, columns):
-    """Two rows of ``v xᵀ``, to ``c[p:]`` and ``c[q:]``; tiles at the edge overlap rather than shrink."""
+def _dots(v, at, rows, x, n, columns, out, to):
+    """``out[to:] = v xᵀ`` for one to four rows of v from ``at``; rows that lack are repeated, tiles at the edge overlap."""
+    b, c, d = min(1, rows - 1), min(2, rows - 1), rows - 1
+    p, q, s, t = to, to + b * columns, to + c * columns, to + d * columns
+    k, l, m, o = U(at), U(at + b * n), U(at + c * n), U(at + d * n)
     r = 0
     while r < columns:
         left = columns - r
         if columns < 4:
-            _dots_one(v, k, m, x, U(r * n), n, c, U(p + r), U(q + r))
+            for row in range(rows):
+                out[to + row * columns + r] = _dot_at(v, U(at + row * n), x, U(r * n), U(n))
             r += 1
         elif left >= 5 and left != 8:
-            _dots_five(v, k, m, x, U(r * n), n, c, U(p + r), U(q + r))
+            _dots_five(v, k, l, m, o, x, U(r * n), U(n), out, U(p + r), U(q + r), U(s + r), U(t + r))
             r += 5
         else:
             r = min(r, columns - 4)
-            _dots_four(v, k, m, x, U(r * n), n, c, U(p + r), U(q + r))
+            _dots_four(v, k, l, m, o, x, U(r * n), U(n), out, U(p + r), U(q + r), U(s + r), U(t + r))
             r += 4
 
 
 @njit(nogil=True, cache=True)
 def inner_products(v, x, c):
-    """``c = v xᵀ`` for few rows of v; an odd last row goes with the one before."""
+    """``c = v xᵀ`` for few rows of v; each row of x is read once for four of them."""
     (rows, n), columns = v.shape, x.shape[0]
     flat_v, flat_x, flat_c = v.reshape(-1), x.reshape(-1), c.reshape(-1)
-    for start in range(0, rows, 2):
-        row, other = max(0, min(start, rows - 2)), min(start + 1, rows - 1)
-        _dots_pair(
-            flat_v, U(row * n), U(other * n), flat_x, U(n), flat_c, row * columns, other * columns, columns
-        )  # fmt: skip
+    for row in range(0, rows, 4):
+        _dots(flat_v, row * n, min(4, rows - row), flat_x, n, columns, flat_c, row * columns)
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _combine_five(e, k, m, x, r, n, c, p, q, add):
-    """``e[k:] (+)= Σ_j c[p+j] x_j`` over five rows of x, and ``e[m:]`` with ``c[q+j]``."""
+def _combine_five(e, a, b, c, d, x, r, n, factors, p, q, s, t, add):
+    """``e[a:] (+)= Σ_j factors[p+j] x_j`` over five rows of x, and the same for three more rows."""
     r1, r2, r3, r4 = r + n, r + n + n, r + n + n + n, r + n + n + n + n
-    a0, a1, a2, a3, a4 = c[p], c[p + 1], c[p + 2], c[p + 3], c[p + 4]
-    b0, b1, b2, b3, b4 = c[q], c[q + 1], c[q + 2], c[q + 3], c[q + 4]
+    a0, a1, a2, a3, a4 = factors[p], factors[p + 1], factors[p + 2], factors[p + 3], factors[p + 4]
+    b0, b1, b2, b3, b4 = factors[q], factors[q + 1], factors[q + 2], factors[q + 3], factors[q + 4]
+    c0, c1, c2, c3, c4 = factors[s], factors[s + 1], factors[s + 2], factors[s + 3], factors[s + 4]
+    d0, d1, d2, d3, d4 = factors[t], factors[t + 1], factors[t + 2], factors[t + 3], factors[t + 4]
     if add:
-        for d in range(n):
-            x0, x1, x2, x3, x4 = x[r + d], x[r1 + d], x[r2 + d], x[r3 + d], x[r4 + d]
-            e[k + d] += a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3 + a4 * x4
-            e[m + d] += b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3 + b4 * x4
+        for i in range(n):
+            x0, x1, x2, x3, x4 = x[r + i], x[r1 + i], x[r2 + i], x[r3 + i], x[r4 + i]
+            e[a + i] += a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3 + a4 * x4
+            e[b + i] += b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3 + b4 * x4
+            e[c + i] += c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3 + c4 * x4
+            e[d + i] += d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3 + d4 * x4
     else:
-        for d in range(n):
-            x0, x1, x2, x3, x4 = x[r + d], x[r1 + d], x[r2 + d], x[r3 + d], x[r4 + d]
-            e[k + d] = a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3 + a4 * x4
-            e[m + d] = b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3 + b4 * x4
+        for i in range(n):
+            x0, x1, x2, x3, x4 = x[r + i], x[r1 + i], x[r2 + i], x[r3 + i], x[r4 + i]
+            e[a + i] = a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3 + a4 * x4
+            e[b + i] = b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3 + b4 * x4
+            e[c + i] = c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3 + c4 * x4
+            e[d + i] = d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3 + d4 * x4
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _combine_four(e, k, m, x, r, n, c, p, q, add):
+def _combine_four(e, a, b, c, d, x, r, n, factors, p, q, s, t, add):
     """The same over four rows of x."""
     r1, r2, r3 = r + n, r + n + n, r + n + n + n
-    a0, a1, a2, a3 = c[p], c[p + 1], c[p + 2], c[p + 3]
-    b0, b1, b2, b3 = c[q], c[q + 1], c[q + 2], c[q + 3]
+    a0, a1, a2, a3 = factors[p], factors[p + 1], factors[p + 2], factors[p + 3]
+    b0, b1, b2, b3 = factors[q], factors[q + 1], factors[q + 2], factors[q + 3]
+    c0, c1, c2, c3 = factors[s], factors[s + 1], factors[s + 2], factors[s + 3]
+    d0, d1, d2, d3 = factors[t], factors[t + 1], factors[t + 2], factors[t + 3]
     if add:
-        for d in range(n):
-            x0, x1, x2, x3 = x[r + d], x[r1 + d], x[r2 + d], x[r3 + d]
-            e[k + d] += a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
-            e[m + d] += b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
+        for i in range(n):
+            x0, x1, x2, x3 = x[r + i], x[r1 + i], x[r2 + i], x[r3 + i]
+            e[a + i] += a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
+            e[b + i] += b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
+            e[c + i] += c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3
+            e[d + i] += d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
     else:
-        for d in range(n):
-            x0, x1, x2, x3 = x[r + d], x[r1 + d], x[r2 + d], x[r3 + d]
-            e[k + d] = a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
-            e[m + d] = b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
+        for i in range(n):
+            x0, x1, x2, x3 = x[r + i], x[r1 + i], x[r2 + i], x[r3 + i]
+            e[a + i] = a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
+            e[b + i] = b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
+            e[c + i] = c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3
+            e[d + i] = d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _combine_one(e, k, m, x, r, n, a, b, add):
-    """The same over one row of x."""
+def _combine_one(e, a, x, r, n, factor, add):
+    """One row of e, one of x."""
     if add:
-        for d in range(n):
-            e[k + d] += a * x[r + d]
-            e[m + d] += b * x[r + d]
+        for i in range(n):
+            e[a + i] += factor * x[r + i]
     else:
-        for d in range(n):
-            e[k + d] = a * x[r + d]
-            e[m + d] = b * x[r + d]
+        for i in range(n):
+            e[a + i] = factor * x[r + i]
 
 
 @njit(nogil=True, cache=True)
-def _combine_pair(c, p, q, terms, x, n, e, k, m):
-    """Two rows of ``c x``, of the coefficients ``c[p:]`` and ``c[q:]``, to ``e[k:]`` and ``e[m:]``."""
+def _combine(factors, at, rows, terms, x, n, e, to):
+    """``e[to:] = factors[at:] x`` for one to four rows, in room for four: rows that lack are repeated after them."""
+    b, c, d = min(1, rows - 1), min(2, rows - 1), rows - 1
+    p, q, s, t = at, at + b * terms, at + c * terms, at + d * terms
+    k, l, m, o = U(to), U(to + n), U(to + 2 * n), U(to + 3 * n)
     r = 0
     while r < terms:
         left = terms - r
         if left >= 5 and left != 8:
-            _combine_five(e, k, m, x, U(r * n), n, c, U(p + r), U(q + r), r > 0)
+            _combine_five(e, k, l, m, o, x, U(r * n), U(n), factors, U(p + r), U(q + r), U(s + r), U(t + r), r > 0)
             r += 5
         elif left >= 4:
-            _combine_four(e, k, m, x, U(r * n), n, c, U(p + r), U(q + r), r > 0)
+            _combine_four(e, k, l, m, o, x, U(r * n), U(n), factors, U(p + r), U(q + r), U(s + r), U(t + r), r > 0)
             r += 4
         else:
-            _combine_one(e, k, m, x, U(r * n), n, c[p + r], c[q + r], r > 0)
+            for row in range(rows):
+                _combine_one(e, U(to + row * n), x, U(r * n), U(n), factors[at + row * terms + r], r > 0)
             r += 1
 
 
 @njit(nogil=True, cache=True)
 def combinations(c, x, e):
-    """``e = c x`` for few rows of c and x; an odd last row goes with the one before."""
+    """``e = c x`` for few rows of c and x; the last group of four overlaps the one before."""
     (rows, terms), n = c.shape, x.shape[1]
-    if rows == 1:
+    if rows < 4:
         np.dot(c, x, e)
         return
     flat_c, flat_x, flat_e = c.reshape(-1), x.reshape(-1), e.reshape(-1)
-    for start in range(0, rows, 2):
-        row = min(start, rows - 2)
-        p = row * terms
-        _combine_pair(flat_c, p, p + terms, terms, flat_x, U(n), flat_e, U(row * n), U((row + 1) * n))
+    for start in range(0, rows, 4):
+        row = min(start, rows - 4)
+        _combine(flat_c, row * terms, 4, terms, flat_x, n, flat_e, row * n)
 
 
 # --- the right-hand side ---------------------------------------------------------------------------------------------
@@ -343,7 +382,7 @@ def flow(y, dy, conv, sizes, offsets, weights, constant, decay, dense, rows, tar
     """``dy = -∇ℒ(y)`` [theory section 1]."""
     depth = sizes.size - 1
     if conv and depth > 1 and not dense and sizes[depth] <= FEW and gain.size <= FEW:
-        _flow_pairs(y, dy, sizes, offsets, weights, constant, rows, target, gain, work)
+        _flow_fours(y, dy, sizes, offsets, weights, constant, rows, target, gain, work)
     else:
         _flow_whole(
             y, dy, conv, sizes, offsets, weights, constant, dense, rows, target, gain, matrix, work
@@ -359,30 +398,27 @@ def _decay(y, dy, decay):
 
 
 @njit(nogil=True, cache=True)
-def _flow_pairs(y, dy, sizes, offsets, weights, constant, rows, target, gain, work):
-    """A CNN and few rows of statistics: two outputs at a time, so that no predictor or residual leaves the cache."""
+def _flow_fours(y, dy, sizes, offsets, weights, constant, rows, target, gain, work):
+    """A CNN and few rows of statistics: four outputs at a time, so that no predictor or residual leaves the cache."""
     depth = sizes.size - 1
     channels, outputs, last, width, terms = sizes[0], sizes[depth], sizes[depth - 1], weights.size, gain.size
-    pair, top, c = width // channels, offsets[depth - 1], 2 * width
-    x, n = rows.reshape(-1), U(width)
+    pair, top, c = width // channels, offsets[depth - 1], 4 * width
+    x = rows.reshape(-1)
     hidden = _hidden_layers(y, sizes, offsets, weights, constant, work, (c + outputs * terms + 7) // 8 * 8)
-    for k in range(0, outputs, 2):
-        other = min(k + 1, outputs - 1)
-        both = 1 + other - k
-        _compose(work, 0, y, top + k * last * pair, work, hidden, both, last, channels, pair)
-        m = U((other - k) * width)
-        _dots_pair(work, U(0), m, x, n, work, c + k * terms, c + other * terms, terms)
+    for k in range(0, outputs, 4):
+        some = min(4, outputs - k)
+        _compose(work, 0, y, top + k * last * pair, work, hidden, some, last, channels, pair)
+        _dots(work, 0, some, x, width, terms, work, c + k * terms)
     for k in range(outputs):
         for r in range(terms):
             i = c + k * terms + r
             work[i] = constant * (target[k, r] - work[i] * gain[r])
     below, at, gradient, into = _lower(y, dy, work, hidden, sizes, width)
     _clear(gradient, U(into), U(last * width))
-    for k in range(0, outputs, 2):
-        other = min(k + 1, outputs - 1)
-        start = top + k * last * pair
-        _combine_pair(work, c + k * terms, c + other * terms, terms, x, n, work, U(0), n)
-        _pull(work, 0, y, start, below, at, dy, start, gradient, into, 1 + other - k, last, channels, pair)
+    for k in range(0, outputs, 4):
+        some, start = min(4, outputs - k), top + k * last * pair
+        _combine(work, c + k * terms, some, terms, x, width, work, 0)
+        _pull(work, 0, y, start, below, at, dy, start, gradient, into, some, last, channels, pair)
     if depth > 2:
         _pull_layers(y, dy, gradient, into, sizes, offsets, width, work, hidden)
 
@@ -1158,6 +1194,14 @@ def _conjugate(out, x):
     for f in range(n):
         out[f] = x[f]
         out[n + f] = -x[n + f]
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _dot(a, b):
+    total = 0.0
+    for i in range(a.size):
+        total += a[i] * b[i]
+    return total
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)

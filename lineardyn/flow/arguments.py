@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lineardyn.moments import SecondMoments, Statistics
     from lineardyn.networks import LinearNetwork
 
-__all__ = ["KernelArguments", "Layout", "aligned", "flow_arguments", "kernel_arguments", "right_hand_side"]
+__all__ = ["KernelArguments", "Layout", "aligned", "flow_arguments", "kernel_arguments", "right_hand_side", "scratch"]
 
 Floats = NDArray[np.float64]
 LANES = 8
@@ -114,14 +114,18 @@ def _arguments(
 
     conv = isinstance(network, LinearCNN)
     sizes = np.array(network.sizes, dtype=np.int64)
-    width, hidden = len(weights), int(sum(network.widths))
-    rows = 0 if stats.dense else len(stats.gain)
-    work = aligned((network.n_outputs * (2 * width + rows) + 3 * hidden * width + LANES,))
+    work = scratch(network, len(weights), 0 if stats.dense else len(stats.gain))
     constant = network.constant if isinstance(network, LinearCNN) else 1.0
     return KernelArguments(
         conv, sizes, offsets, weights, constant, weight_decay,
         stats.dense, stats.rows, stats.target, stats.gain, stats.matrix, work,
     )  # fmt: skip
+
+
+def scratch(network: LinearNetwork, width: int, n_rows: int) -> Floats:
+    """Room for one right-hand side: predictor and residual, coefficients of the rows, products of hidden layers."""
+    outputs, hidden = network.n_outputs, int(sum(network.widths))
+    return aligned(((2 * outputs + 4 + 3 * hidden) * width + outputs * n_rows + LANES,))
 
 
 def right_hand_side(arguments: KernelArguments, state: Floats) -> Floats:
