@@ -562,13 +562,14 @@ def _add(out, o, y, a, k, at, c, n):
 
 
 @njit(nogil=True, cache=True)
-def _sum_block(out, o, y, a, k, at, c, m, start, n):
-    """``out[o:o+n] = y[a:a+n] + Σ_j c_j k[at_j + start:]``, up to eight terms in one pass."""
+def _sum_block(out, o, y, a, k, at, c, base, m, start, n):
+    """``out[o:o+n] = y[a:a+n] + Σ_j c_(base+j) k[at_j + start:]``, up to eight terms in one pass."""
     source, begin, j = y, a, 0
     while True:
         p0, p1, p2, p3 = at[j] + start, at[j + 1] + start, at[j + 2] + start, at[j + 3] + start
         p4, p5, p6, p7 = at[j + 4] + start, at[j + 5] + start, at[j + 6] + start, at[j + 7] + start
-        c0, c1, c2, c3, c4, c5, c6, c7 = c[j], c[j + 1], c[j + 2], c[j + 3], c[j + 4], c[j + 5], c[j + 6], c[j + 7]
+        i = base + j
+        c0, c1, c2, c3, c4, c5, c6, c7 = c[i], c[i + 1], c[i + 2], c[i + 3], c[i + 4], c[i + 5], c[i + 6], c[i + 7]
         left = m - j
         if left <= 1:
             _add(out, o, source, begin, k, (p0,), (c0,), n)
@@ -603,7 +604,7 @@ def stage_sum(out, y, stages, table, row, n_stages, h, at, c):
         at[0], c[0] = U(0), 0.0
     flat = stages.reshape(-1)
     for start in range(0, n, BLOCK):
-        _sum_block(out, U(start), y, U(start), flat, at, c, m, U(start), U(min(BLOCK, n - start)))
+        _sum_block(out, U(start), y, U(start), flat, at, c, 0, m, U(start), U(min(BLOCK, n - start)))
 
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")  # a check for zero stops vectorising
@@ -817,26 +818,16 @@ def _fill_runge_kutta(
             conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
         )  # fmt: skip
         counts[CALLS] += 1
-    last_term, values = 0.0, np.empty((1, terms))
-    if terms > n_main + 1:
-        values[0] = interpolant[:, -1]
-        stage_sum(scratch[0], scratch[1], stages, values, 0, terms, h, at, c)
-        last_term = _scaled_maximum(scratch[0], y, scratch[2], rtol, atol)
     while counts[NEXT] < times.size and times[counts[NEXT]] < new:
-        theta = (times[counts[NEXT]] - t) / h
-        for j in range(terms):
-            value = 0.0
-            for d in range(interpolant.shape[1] - 1, -1, -1):
-                value = (value + interpolant[j, d]) * theta
-            values[0, j] = value
-        if _interpolates(last_term, theta):
-            stage_sum(scratch[0], y, stages, values, 0, terms, h, at, c)
-            _record(out, counts[NEXT], scratch[0], counts)
         counts[NEXT] += 1
-    scratch[3] = stages[n_main]
+    last_term = _interpolate(y, stages, scratch, t, h, first, counts, times, out, rtol, atol, interpolant, at)
+    replaced = 0
     for row in range(first, counts[NEXT]):
         part = times[row] - t
-        if not _interpolates(last_term, part / h):
+        if terms > n_main + 1 and not _interpolates(last_term, part / h):
+            if replaced == 0:
+                scratch[3] = stages[n_main]
+            replaced += 1
             for j in range(1, n_main):
                 stage_sum(scratch[0], y, stages, table, j, j, part, at, c)
                 flow(
@@ -846,15 +837,51 @@ def _fill_runge_kutta(
             stage_sum(scratch[0], y, stages, table, n_main, n_main, part, at, c)
             _record(out, row, scratch[0], counts)
             counts[CALLS] += n_main - 1
-    stages[n_main] = scratch[3]
+    if replaced > 0:
+        stages[n_main] = scratch[3]
+
+
+@njit(nogil=True, cache=True)
+def _interpolate(y, stages, scratch, t, h, first, counts, times, out, rtol, atol, interpolant, at):
+    """Interpolants at ``times[first:counts[NEXT]]``, straight into ``out``; returns the largest last term over scale.
+
+    Spectrum by spectrum, so that its stages come once from memory for all of them.
+    """
+    n, stop, (terms, degree) = y.size, counts[NEXT], interpolant.shape
+    c = np.zeros((stop - first + 1) * TERMS)
+    m = 0
+    for j in range(terms):
+        if np.abs(interpolant[j]).max() > 0.0:
+            at[m] = U(j * n)
+            for row in range(first, stop):
+                theta, value = (times[row] - t) / h, 0.0
+                for power in range(degree - 1, -1, -1):
+                    value = (value + interpolant[j, power]) * theta
+                c[(row - first) * TERMS + m] = h * value
+            c[(stop - first) * TERMS + m] = h * interpolant[j, degree - 1]
+            m += 1
+    padded, length = counts[PADDED], counts[LENGTH]
+    if padded == 1:
+        padded = length = BLOCK
+    flat, flat_out, zero, z, e = stages.reshape(-1), out.reshape(-1), scratch[1], scratch[2], scratch[0]
+    largest = 0.0
+    for spectrum in range((n + padded - 1) // padded):
+        start = spectrum * padded
+        size = U(min(length, n - start))
+        _sum_block(e, U(0), zero, U(start), flat, at, c, (stop - first) * TERMS, m, U(start), size)
+        largest = max(largest, _scaled_maximum(e, y, z, U(start), size, rtol, atol))
+        for row in range(first, stop):
+            aim = U(row * out.shape[1] + spectrum * length)
+            _sum_block(flat_out, aim, y, U(start), flat, at, c, (row - first) * TERMS, m, U(start), size)
+    return largest
 
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
-def _scaled_maximum(e, y, z, rtol, atol):
+def _scaled_maximum(e, y, z, start, n, rtol, atol):
     """``max |e| / (atol + rtol max(|y|, |z|))``: a mean would hide few frequencies that move among many that rest."""
     largest = 0.0
-    for i in range(e.size):
-        largest = max(largest, abs(e[i]) / (atol + rtol * max(abs(y[i]), abs(z[i]))))
+    for i in range(n):
+        largest = max(largest, abs(e[i]) / (atol + rtol * max(abs(y[start + i]), abs(z[start + i]))))
     return largest
 
 
@@ -920,20 +947,26 @@ def _squares(a):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _chebyshev_step(out, one, two, y, f, f0, c_one, c_two, c_y, c_f, c_f0):
-    """``out = c_one·one + c_two·two + c_y·y + c_f·f + c_f0·f0``."""
-    for i in range(out.size):
-        out[i] = c_one * one[i] + c_two * two[i] + c_y * y[i] + c_f * f[i] + c_f0 * f0[i]
+def _chebyshev_step(two, one, y, f, f0, c_two, c_one, c_y, c_f, c_f0):
+    """``two = c_two·two + c_one·one + c_y·y + c_f·f + c_f0·f0``."""
+    for i in range(U(two.size)):
+        two[i] = c_two * two[i] + c_one * one[i] + c_y * y[i] + c_f * f[i] + c_f0 * f0[i]
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _euler_step(out, y, f, h):
+    for i in range(U(y.size)):
+        out[i] = y[i] + h * f[i]
 
 
 @njit(nogil=True, cache=True)
 def _rkc_step(
-    y, f0, h, s, one, two, three, f,
+    y, f0, h, s, one, two, f,
     conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
 ):  # fmt: skip
     """One RKC step of s stages [Sommeijer, Shampine, Verwer 1997, eq 2.1-2.4]; returns the array with the new point.
 
-    ``one``, ``two`` and ``three`` are scratch, one of which comes back. Damping ε = 2/13: β(s) ≈ 0.653 (s² - 1).
+    ``one`` and ``two`` are scratch, one of which comes back. Damping ε = 2/13: β(s) ≈ 0.653 (s² - 1).
     """
     w0 = 1.0 + 2.0 / (13.0 * s * s)
     root = np.sqrt(w0 * w0 - 1.0)
@@ -945,7 +978,7 @@ def _rkc_step(
     ddt_two, ddt_one = 0.0, 0.0
     mu_first = w1 * b_one
     two[:] = y
-    _chebyshev_step(one, y, y, y, f0, f0, 1.0, 0.0, 0.0, h * mu_first, 0.0)
+    _euler_step(one, y, f0, h * mu_first)
     a_one = 1.0 - b_one * w0
     for _ in range(2, s + 1):
         t = 2.0 * w0 * t_one - t_two
@@ -957,8 +990,8 @@ def _rkc_step(
         mu_f = mu * w1 / w0
         gamma = -mu_f * a_one
         flow(one, f, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
-        _chebyshev_step(three, one, two, y, f, f0, mu, nu, 1.0 - mu - nu, h * mu_f, h * gamma)
-        one, two, three = three, one, two
+        _chebyshev_step(two, one, y, f, f0, nu, mu, 1.0 - mu - nu, h * mu_f, h * gamma)
+        one, two = two, one
         a_one = 1.0 - b * t
         b_two, b_one = b_one, b
         t_two, t_one = t_one, t
@@ -1003,7 +1036,6 @@ def advance_chebyshev(
     rows, target, gain, matrix = borrowed(rows), borrowed(target), borrowed(gain), borrowed(matrix)
     end = times[-1]
     f0, f1, vector, one, two, f = stages[0], stages[1], stages[2], stages[3], stages[4], stages[5]
-    three = scratch[2]
     most = min(MOST, max(2, int(np.sqrt(rtol / (10.0 * 2.3e-16)))))  # round-off grows with the square of the stages
     for _ in range(budget):
         t = control[TIME]
@@ -1034,7 +1066,7 @@ def advance_chebyshev(
         if t + h <= t:
             return STEP_TOO_SMALL
         new_y = _rkc_step(
-            y, f0, h, s, one, two, three, f,
+            y, f0, h, s, one, two, f,
             conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
         )  # fmt: skip
         flow(new_y, f1, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
@@ -1086,7 +1118,7 @@ def _chebyshev_growth(error, old_error, h, old_h):
     plain = error ** (-1.0 / 3.0)
     if old_h > 0.0:
         plain = min(plain, plain * (h / old_h) * (old_error / error) ** (1.0 / 3.0)) if old_error > 0.0 else plain
-    return min(10.0, max(0.1, 0.8 * plain))
+    return min(10.0, max(0.1, 0.9 * plain))
 
 
 # --- gradient descent ------------------------------------------------------------------------------------------------
