@@ -711,25 +711,24 @@ def growth(y, f, entries, rtol, atol):
 
 @njit(nogil=True, cache=True)
 def advance_runge_kutta(
-    y, stages, scratch, control, counts, times, out, budget, max_steps, rtol, atol,
+    y, stages, trial, control, counts, times, out, budget, max_steps, rtol, atol,
     table, measured, measures, interpolant, n_main, error_order, limit,
     conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
 ):  # fmt: skip
     """Take up to ``budget`` steps of an embedded pair; returns a status code.
 
     ``table``: row j holds the coefficients of stage j; row ``n_main`` those of the solution, so that stage ``n_main``
-    is f at the new point (all pairs here reuse it as the next first stage). Rows after it serve the interpolant.
+    is f at the new point (all pairs here reuse it as the next first stage).
     ``measures``: three weights for each of the ten stages ``measured``, see :func:`_step_sums`.
     ``stages[0]`` holds f(y) on entry and on return. Steps are kept at ``h ρ <= limit``, where the pair and its
     interpolant still damp the fast directions; after ``control[WATCH]`` > 0 steps so limited in a row it says STIFF.
-    ``scratch``: four rows, the second of zeros, the third for the new point.
+    ``trial`` is scratch.
     """
-    y, stages, scratch, out, table = borrowed(y), borrowed(stages), borrowed(scratch), borrowed(out), borrowed(table)
+    y, stages, trial, out, table = borrowed(y), borrowed(stages), borrowed(trial), borrowed(out), borrowed(table)
     sizes, offsets, weights, work = borrowed(sizes), borrowed(offsets), borrowed(weights), borrowed(work)
     rows, target, gain, matrix = borrowed(rows), borrowed(target), borrowed(gain), borrowed(matrix)
     at, c = np.zeros(TERMS, dtype=np.uintp), np.zeros(TERMS)
     end = times[-1]
-    trial = scratch[2]
     for _ in range(budget):
         t = control[TIME]
         if counts[NEXT] >= times.size:
@@ -761,15 +760,14 @@ def advance_runge_kutta(
             counts[REJECTED] += 1
             control[STEP] = h * max(0.2, 0.9 * error ** (-1.0 / (error_order + 1)))
             continue
-        sensitive = interpolant.shape[0] > n_main + 1
-        rate = _remembered(rate, control[RADIUS], sensitive)
+        rate = max(rate, 0.9 * control[RADIUS])  # fast directions are seen only while there is something in them
         counts[STEPS] += 1
         new = end if h == end - t else t + h
-        if counts[NEXT] < times.size and times[counts[NEXT]] < new:
-            _fill_runge_kutta(
-                y, stages, scratch, t, h, new, counts, times, out, rtol, atol, table, interpolant, n_main, at, c,
-                conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
-            )  # fmt: skip
+        first = counts[NEXT]
+        while counts[NEXT] < times.size and times[counts[NEXT]] < new:
+            counts[NEXT] += 1
+        if counts[NEXT] > first:
+            _interpolate(y, stages, t, h, first, counts[NEXT], counts, times, out, interpolant, at)
         y[:] = trial
         stages[0] = stages[n_main]
         control[TIME] = new
@@ -801,54 +799,13 @@ def _growth(error, old_error, error_order):
 
 
 @njit(nogil=True, cache=True)
-def _fill_runge_kutta(
-    y, stages, scratch, t, h, new, counts, times, out, rtol, atol, table, interpolant, n_main, at, c,
-    conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
-):  # fmt: skip
-    """Values at the recorded times strictly inside the step: the interpolant ``y + h Σ_j p_j(θ) stages_j``.
+def _interpolate(y, stages, t, h, first, stop, counts, times, out, interpolant, at):
+    """States at ``times[first:stop]`` inside the step, ``y + h Σ_j p_j(θ) stages_j``, straight into ``out``.
 
-    Where its error would pass the tolerance, as with DOP853 at the edge of its stability, a step of size θh of the pair
-    itself replaces it. Its last term, F θ⁴(1-θ)³, is about 5 times that error (on dy/dt = λy, for hλ from -6 to 3).
+    Spectrum by spectrum, so that its stages come once from memory for all of these times.
     """
-    first, terms = counts[NEXT], interpolant.shape[0]
-    for j in range(n_main + 1, terms):
-        stage_sum(scratch[0], y, stages, table, j, j, h, at, c)
-        flow(
-            scratch[0], stages[j],
-            conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
-        )  # fmt: skip
-        counts[CALLS] += 1
-    while counts[NEXT] < times.size and times[counts[NEXT]] < new:
-        counts[NEXT] += 1
-    last_term = _interpolate(y, stages, scratch, t, h, first, counts, times, out, rtol, atol, interpolant, at)
-    replaced = 0
-    for row in range(first, counts[NEXT]):
-        part = times[row] - t
-        if terms > n_main + 1 and not _interpolates(last_term, part / h):
-            if replaced == 0:
-                scratch[3] = stages[n_main]
-            replaced += 1
-            for j in range(1, n_main):
-                stage_sum(scratch[0], y, stages, table, j, j, part, at, c)
-                flow(
-                    scratch[0], stages[j],
-                    conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
-                )  # fmt: skip
-            stage_sum(scratch[0], y, stages, table, n_main, n_main, part, at, c)
-            _record(out, row, scratch[0], counts)
-            counts[CALLS] += n_main - 1
-    if replaced > 0:
-        stages[n_main] = scratch[3]
-
-
-@njit(nogil=True, cache=True)
-def _interpolate(y, stages, scratch, t, h, first, counts, times, out, rtol, atol, interpolant, at):
-    """Interpolants at ``times[first:counts[NEXT]]``, straight into ``out``; returns the largest last term over scale.
-
-    Spectrum by spectrum, so that its stages come once from memory for all of them.
-    """
-    n, stop, (terms, degree) = y.size, counts[NEXT], interpolant.shape
-    c = np.zeros((stop - first + 1) * TERMS)
+    n, (terms, degree) = y.size, interpolant.shape
+    c = np.zeros((stop - first) * TERMS)
     m = 0
     for j in range(terms):
         if np.abs(interpolant[j]).max() > 0.0:
@@ -858,47 +815,17 @@ def _interpolate(y, stages, scratch, t, h, first, counts, times, out, rtol, atol
                 for power in range(degree - 1, -1, -1):
                     value = (value + interpolant[j, power]) * theta
                 c[(row - first) * TERMS + m] = h * value
-            c[(stop - first) * TERMS + m] = h * interpolant[j, degree - 1]
             m += 1
     padded, length = counts[PADDED], counts[LENGTH]
     if padded == 1:
         padded = length = BLOCK
-    flat, flat_out, zero, z, e = stages.reshape(-1), out.reshape(-1), scratch[1], scratch[2], scratch[0]
-    largest = 0.0
+    flat, flat_out = stages.reshape(-1), out.reshape(-1)
     for spectrum in range((n + padded - 1) // padded):
         start = spectrum * padded
         size = U(min(length, n - start))
-        _sum_block(e, U(0), zero, U(start), flat, at, c, (stop - first) * TERMS, m, U(start), size)
-        largest = max(largest, _scaled_maximum(e, y, z, U(start), size, rtol, atol))
         for row in range(first, stop):
             aim = U(row * out.shape[1] + spectrum * length)
             _sum_block(flat_out, aim, y, U(start), flat, at, c, (row - first) * TERMS, m, U(start), size)
-    return largest
-
-
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
-def _scaled_maximum(e, y, z, start, n, rtol, atol):
-    """``max |e| / (atol + rtol max(|y|, |z|))``: a mean would hide few frequencies that move among many that rest."""
-    largest = 0.0
-    for i in range(n):
-        largest = max(largest, abs(e[i]) / (atol + rtol * max(abs(y[start + i]), abs(z[start + i]))))
-    return largest
-
-
-@njit(nogil=True, cache=True)
-def _interpolates(last_term, theta):
-    """True if the interpolant errs by less than 20 tolerances of any component, as steps do at their worst."""
-    return 0.2 * last_term * theta**4 * (1.0 - theta) ** 3 <= 20.0
-
-
-@njit(nogil=True, cache=True)
-def _remembered(rate, old, sensitive):
-    """The larger of both, the old one fading: fast directions are seen only while there is something in them.
-
-    It fades slowly for pairs whose interpolant is sensitive to them, unless it was of a transient now over.
-    """
-    keep = 0.995 if sensitive and not 0.0 < rate < 1e-6 * old else 0.9
-    return max(rate, keep * old)
 
 
 # --- stabilised Runge-Kutta-Chebyshev --------------------------------------------------------------------------------
@@ -1023,7 +950,7 @@ def _hermite(out, y, z, f0, f1, h, theta):
 
 @njit(nogil=True, cache=True)
 def advance_chebyshev(
-    y, stages, scratch, control, counts, times, out, budget, max_steps, rtol, atol,
+    y, stages, control, counts, times, out, budget, max_steps, rtol, atol,
     conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
 ):  # fmt: skip
     """Take up to ``budget`` steps of RKC, stages chosen for the spectral radius; returns a status code.
@@ -1031,7 +958,7 @@ def advance_chebyshev(
     ``stages`` rows: f(y), f(new), eigenvector, and three vectors of the recursion; ``control[FIXED]`` > 0 fixes the
     step and the number of stages.
     """
-    y, stages, scratch, out = borrowed(y), borrowed(stages), borrowed(scratch), borrowed(out)
+    y, stages, out = borrowed(y), borrowed(stages), borrowed(out)
     sizes, offsets, weights, work = borrowed(sizes), borrowed(offsets), borrowed(weights), borrowed(work)
     rows, target, gain, matrix = borrowed(rows), borrowed(target), borrowed(gain), borrowed(matrix)
     end = times[-1]

@@ -100,10 +100,9 @@ class _Run:
         self.tableau = TABLEAUS.get(method)
         n_stages = len(self.tableau.table) if self.tableau else 6
         entries = start.size // layout.padded * layout.length
-        rows = aligned((n_stages + 4, start.size))
-        self.stages, self.scratch = rows[:n_stages], rows[n_stages:]
+        rows = aligned((n_stages + 1, start.size))
+        self.stages, self.trial = rows[:n_stages], rows[n_stages]
         self.out = np.empty((len(times), entries))
-        self.scratch[1] = 0.0
         self.since = 0.0
         self.control = np.zeros(8)
         self.control[_kernels.ENTRIES] = entries
@@ -171,13 +170,12 @@ class _Run:
         return run
 
     def _advance(self, budget: int, max_steps: int) -> int:
-        shared = (self.y, self.stages, self.scratch, self.control, self.counts, self.times, self.out, budget, max_steps)
-        tolerances = (self.rtol, self.atol)
+        record = (self.control, self.counts, self.times, self.out, budget, max_steps, self.rtol, self.atol)
         if self.tableau is None:
-            return int(_kernels.advance_chebyshev(*shared, *tolerances, *self.arguments))
+            return int(_kernels.advance_chebyshev(self.y, self.stages, *record, *self.arguments))
         t = self.tableau
-        coefficients = (t.table, t.measured, t.measures, t.interpolant, t.n_main, t.error_order, t.stability)
-        return int(_kernels.advance_runge_kutta(*shared, *tolerances, *coefficients, *self.arguments))
+        pair = (t.table, t.measured, t.measures, t.interpolant, t.n_main, t.error_order, t.stability)
+        return int(_kernels.advance_runge_kutta(self.y, self.stages, self.trial, *record, *pair, *self.arguments))
 
     def stats(self) -> dict[str, Any]:
         stats: dict[str, Any] = {
