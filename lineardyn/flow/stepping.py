@@ -66,7 +66,7 @@ def integrate(
 ) -> Integration:
     """States at ``times`` (increasing, >= 0) of the flow that is at ``start`` at time 0."""
     switching = method == "auto"
-    first = ("tsit5" if rtol > 1e-5 else "dop853") if switching else method
+    first = "dop853" if switching else method
     arguments, layout = flow_arguments(network, moments, weight_decay)
     run = _Run(arguments, layout, layout.pad(start), times, first, rtol, atol)
     code = run.advance_all(max_steps, report, watch=WATCH if switching and rtol >= FINEST_STABILISED else 0)
