@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from lineardyn import _sample_kernels
 from lineardyn.errors import ArgumentError, ComputationError, Status
 from lineardyn.flow import _kernels
 from lineardyn.flow.arguments import KernelArguments, kernel_arguments, right_hand_side, scratch
@@ -198,7 +199,7 @@ class _Descent:
 
         def advance(order: NDArray[np.int64], start: int, stop: int) -> int:
             return int(
-                _kernels.descend_samples(
+                _sample_kernels.descend_samples(
                     self.y, self.settings.learning_rate, start, stop, self.every, self.settings.n_steps,
                     self.out, self.recorded, np.ascontiguousarray(order), images, answers,
                     *a[:6], hidden, pulled, weighted,

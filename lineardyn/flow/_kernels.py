@@ -51,7 +51,7 @@ def borrowed(typing_context, array):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _multiply(out, o, x, a, y, b, n, add):
+def multiply(out, o, x, a, y, b, n, add):
     """``out[o:] (+)= x[a:]·y[b:]``, n complex numbers each: Re, then Im."""
     p, c, d = o + n, a + n, b + n
     if add:
@@ -79,13 +79,13 @@ def _multiply_conjugate(out, o, x, a, y, b, n, add):
 
 
 @njit(nogil=True, cache=True)
-def _compose(out, o, x, a, y, b, rows, inner, columns, pair):
+def compose(out, o, x, a, y, b, rows, inner, columns, pair):
     """``out[r, c] = Σ_i x[r, i] y[i, c]`` per frequency; blocks ``(·, ·, pair)`` at the offsets o, a, b."""
     n = U(pair // 2)
     for r in range(rows):
         for c in range(columns):
             for i in range(inner):
-                _multiply(
+                multiply(
                     out, U(o + (r * columns + c) * pair), x, U(a + (r * inner + i) * pair),
                     y, U(b + (i * columns + c) * pair), n, i > 0,
                 )  # fmt: skip
@@ -224,7 +224,7 @@ def _dot_at(v, a, x, r, n):
 
 
 @njit(nogil=True, cache=True)
-def _dots(v, at, rows, x, n, columns, out, to):
+def dots(v, at, rows, x, n, columns, out, to):
     """``out[to:] = v xᵀ`` for one to four rows of v from ``at``; rows that lack are repeated, tiles at the edge overlap."""
     b, c, d = min(1, rows - 1), min(2, rows - 1), rows - 1
     p, q, s, t = to, to + b * columns, to + c * columns, to + d * columns
@@ -251,7 +251,7 @@ def inner_products(v, x, c):
     (rows, n), columns = v.shape, x.shape[0]
     flat_v, flat_x, flat_c = v.reshape(-1), x.reshape(-1), c.reshape(-1)
     for row in range(0, rows, 4):
-        _dots(flat_v, row * n, min(4, rows - row), flat_x, n, columns, flat_c, row * columns)
+        dots(flat_v, row * n, min(4, rows - row), flat_x, n, columns, flat_c, row * columns)
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -314,7 +314,7 @@ def _combine_one(e, a, x, r, n, factor, add):
 
 
 @njit(nogil=True, cache=True)
-def _combine(factors, at, rows, terms, x, n, e, to):
+def combine(factors, at, rows, terms, x, n, e, to):
     """``e[to:] = factors[at:] x`` for one to four rows, in room for four: rows that lack are repeated after them."""
     b, c, d = min(1, rows - 1), min(2, rows - 1), rows - 1
     p, q, s, t = at, at + b * terms, at + c * terms, at + d * terms
@@ -344,7 +344,7 @@ def combinations(c, x, e):
     flat_c, flat_x, flat_e = c.reshape(-1), x.reshape(-1), e.reshape(-1)
     for start in range(0, rows, 4):
         row = min(start, rows - 4)
-        _combine(flat_c, row * terms, 4, terms, flat_x, n, flat_e, row * n)
+        combine(flat_c, row * terms, 4, terms, flat_x, n, flat_e, row * n)
 
 
 # --- the right-hand side ---------------------------------------------------------------------------------------------
@@ -407,8 +407,8 @@ def _flow_fours(y, dy, sizes, offsets, weights, constant, rows, target, gain, wo
     hidden = _hidden_layers(y, sizes, offsets, weights, constant, work, (c + outputs * terms + 7) // 8 * 8)
     for k in range(0, outputs, 4):
         some = min(4, outputs - k)
-        _compose(work, 0, y, top + k * last * pair, work, hidden, some, last, channels, pair)
-        _dots(work, 0, some, x, width, terms, work, c + k * terms)
+        compose(work, 0, y, top + k * last * pair, work, hidden, some, last, channels, pair)
+        dots(work, 0, some, x, width, terms, work, c + k * terms)
     for k in range(outputs):
         for r in range(terms):
             i = c + k * terms + r
@@ -417,7 +417,7 @@ def _flow_fours(y, dy, sizes, offsets, weights, constant, rows, target, gain, wo
     _clear(gradient, U(into), U(last * width))
     for k in range(0, outputs, 4):
         some, start = min(4, outputs - k), top + k * last * pair
-        _combine(work, c + k * terms, some, terms, x, width, work, 0)
+        combine(work, c + k * terms, some, terms, x, width, work, 0)
         _pull(work, 0, y, start, below, at, dy, start, gradient, into, some, last, channels, pair)
     if depth > 2:
         _pull_layers(y, dy, gradient, into, sizes, offsets, width, work, hidden)
@@ -473,7 +473,7 @@ def _flow_whole(y, dy, conv, sizes, offsets, weights, constant, dense, rows, tar
     elif conv:
         last, channels, top = sizes[depth - 1], sizes[0], offsets[depth - 1]
         hidden = _hidden_layers(y, sizes, offsets, weights, constant, work, used)
-        _compose(work, 0, y, top, work, hidden, outputs, last, channels, width // channels)
+        compose(work, 0, y, top, work, hidden, outputs, last, channels, width // channels)
         residual(v, dense, rows, target, gain, matrix, coefficients, constant, e)
         below, at, gradient, into = _lower(y, dy, work, hidden, sizes, width)
         _clear(gradient, U(into), U(last * width))
@@ -501,7 +501,7 @@ def _hidden_layers(y, sizes, offsets, weights, constant, work, used):
     channels, last, width = sizes[0], sizes[depth - 1], weights.size
     below, at = y, 0
     for layer in range(2, depth):
-        _compose(
+        compose(
             work, used, y, offsets[layer - 1], below, at, sizes[layer], sizes[layer - 1], channels, width // channels
         )  # fmt: skip
         below, at = work, used
@@ -666,7 +666,7 @@ def _judge(stages, n_main, measured, measures, h, y, z, entries, rtol, atol):
 
 
 @njit(nogil=True, cache=True)
-def _record(out, row, y, counts):
+def record(out, row, y, counts):
     """A state without its padding to ``out[row]``."""
     length, padded, record = counts[LENGTH], counts[PADDED], out[row]
     for spectrum in range(y.size // padded):
@@ -772,7 +772,7 @@ def advance_runge_kutta(
         stages[0] = stages[n_main]
         control[TIME] = new
         while counts[NEXT] < times.size and times[counts[NEXT]] <= new:
-            _record(out, counts[NEXT], y, counts)
+            record(out, counts[NEXT], y, counts)
             counts[NEXT] += 1
         if control[FIXED] == 0.0:
             control[STEP] = h * _growth(error, control[OLD_ERROR], error_order)
@@ -887,7 +887,7 @@ def _euler_step(out, y, f, h):
 
 
 @njit(nogil=True, cache=True)
-def _rkc_step(
+def rkc_step(
     y, f0, h, s, one, two, f,
     conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
 ):  # fmt: skip
@@ -928,7 +928,7 @@ def _rkc_step(
 
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")  # a check for zero stops vectorising
-def _rkc_error(y, z, f0, f1, h, entries, rtol, atol):
+def rkc_error(y, z, f0, f1, h, entries, rtol, atol):
     """RMS of ``0.8 (y - z) + 0.4 h (f0 + f1)`` over the scale [Sommeijer, Shampine, Verwer 1997, eq 2.9]."""
     total = 0.0
     for i in range(y.size):
@@ -939,7 +939,7 @@ def _rkc_error(y, z, f0, f1, h, entries, rtol, atol):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _hermite(out, y, z, f0, f1, h, theta):
+def hermite(out, y, z, f0, f1, h, theta):
     """Cubic interpolation of both ends of a step."""
     a = theta * theta * (3.0 - 2.0 * theta)
     b = h * theta * (1.0 - theta) ** 2
@@ -992,14 +992,14 @@ def advance_chebyshev(
             s = max(s, 2)
         if t + h <= t:
             return STEP_TOO_SMALL
-        new_y = _rkc_step(
+        new_y = rkc_step(
             y, f0, h, s, one, two, f,
             conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
         )  # fmt: skip
         flow(new_y, f1, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
         counts[CALLS] += s
         counts[MOST_STAGES] = max(counts[MOST_STAGES], s)
-        error = _rkc_error(y, new_y, f0, f1, h, control[ENTRIES], rtol, atol)
+        error = rkc_error(y, new_y, f0, f1, h, control[ENTRIES], rtol, atol)
         if control[FIXED] > 0.0:
             error = 0.0 if np.isfinite(error) else error
         if not np.isfinite(error):
@@ -1021,24 +1021,24 @@ def advance_chebyshev(
         counts[UNTIL_RADIUS] -= 1
         new = end if h == end - t else t + h
         while counts[NEXT] < times.size and times[counts[NEXT]] < new:
-            _hermite(f, y, new_y, f0, f1, h, (times[counts[NEXT]] - t) / h)
-            _record(out, counts[NEXT], f, counts)
+            hermite(f, y, new_y, f0, f1, h, (times[counts[NEXT]] - t) / h)
+            record(out, counts[NEXT], f, counts)
             counts[NEXT] += 1
         y[:] = new_y
         f0[:] = f1
         control[TIME] = new
         while counts[NEXT] < times.size and times[counts[NEXT]] <= new:
-            _record(out, counts[NEXT], y, counts)
+            record(out, counts[NEXT], y, counts)
             counts[NEXT] += 1
         if control[FIXED] == 0.0:
-            control[STEP] = h * _chebyshev_growth(error, control[OLD_ERROR], h, control[OLD_STEP])
+            control[STEP] = h * chebyshev_growth(error, control[OLD_ERROR], h, control[OLD_STEP])
             control[OLD_ERROR] = max(error, 1e-10)
             control[OLD_STEP] = h
     return RUNNING
 
 
 @njit(nogil=True, cache=True)
-def _chebyshev_growth(error, old_error, h, old_h):
+def chebyshev_growth(error, old_error, h, old_h):
     """Predictive controller of RKC [Sommeijer, Shampine, Verwer 1997, eq 2.11]."""
     if error == 0.0:
         return 10.0
@@ -1091,161 +1091,6 @@ def descend_batches(
         flow(y, dy, conv, sizes, offsets, weights, constant, decay, False, batch, target, gain, matrix, work)
         for i in range(y.size):
             y[i] += rate * dy[i]
-        if (step + 1) % every == 0 or step + 1 == n_steps:
-            if not bounded(y):
-                return -recorded
-            out[recorded] = y
-            recorded += 1
-    return recorded
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def _step_top(b, h, g, rate, slope, shrink, add):
-    """``g (+)= slope·conj(b)``, then ``b = shrink·b + rate·slope·conj(h)``, in one pass."""
-    n = b.size // 2
-    br, bi, hr, hi, gr, gi = b[:n], b[n:], h[:n], h[n:], g[:n], g[n:]
-    step = rate * slope
-    if add:
-        for f in range(n):
-            gr[f] += slope * br[f]
-            gi[f] -= slope * bi[f]
-            br[f] = shrink * br[f] + step * hr[f]
-            bi[f] = shrink * bi[f] - step * hi[f]
-    else:
-        for f in range(n):
-            gr[f] = slope * br[f]
-            gi[f] = -slope * bi[f]
-            br[f] = shrink * br[f] + step * hr[f]
-            bi[f] = shrink * bi[f] - step * hi[f]
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def _step_inner(a, h, g, pulled, rate, shrink, add):
-    """``pulled (+)= conj(a)·g``, then ``a = shrink·a + rate·g·conj(h)``, in one pass."""
-    n = a.size // 2
-    ar, ai, hr, hi, gr, gi, pr, pi = a[:n], a[n:], h[:n], h[n:], g[:n], g[n:], pulled[:n], pulled[n:]
-    for f in range(n):
-        real = ar[f] * gr[f] + ai[f] * gi[f]
-        imag = ar[f] * gi[f] - ai[f] * gr[f]
-        if add:
-            pr[f] += real
-            pi[f] += imag
-        else:
-            pr[f] = real
-            pi[f] = imag
-        ar[f] = shrink * ar[f] + rate * (gr[f] * hr[f] + gi[f] * hi[f])
-        ai[f] = shrink * ai[f] + rate * (gi[f] * hr[f] - gr[f] * hi[f])
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def _step_first(a, x, g, rate, shrink):
-    """``a = shrink·a + rate·g·conj(x)`` where x is already the conjugate spectrum of the image."""
-    n = a.size // 2
-    ar, ai, xr, xi, gr, gi = a[:n], a[n:], x[:n], x[n:], g[:n], g[n:]
-    for f in range(n):
-        ar[f] = shrink * ar[f] + rate * (gr[f] * xr[f] - gi[f] * xi[f])
-        ai[f] = shrink * ai[f] + rate * (gr[f] * xi[f] + gi[f] * xr[f])
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def _conjugate(out, x):
-    n = out.size // 2
-    for f in range(n):
-        out[f] = x[f]
-        out[n + f] = -x[n + f]
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def _dot(a, b):
-    total = 0.0
-    for i in range(a.size):
-        total += a[i] * b[i]
-    return total
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def _sample_step_cnn(y, x, answer, rate, sizes, offsets, weights, constant, shrink, hidden, pulled, weighted):
-    """One gradient step on one packed image ``x``, in place. ``hidden``, ``pulled``: ``(L, C_max, 2F)`` scratch."""
-    depth = sizes.size - 1
-    channels, outputs = sizes[0], sizes[depth]
-    pair = weights.size // channels
-    for c in range(channels):
-        _conjugate(hidden[0, c], x[c * pair : (c + 1) * pair])
-    for layer in range(1, depth):
-        a = y[offsets[layer - 1] : offsets[layer]].reshape(sizes[layer], sizes[layer - 1], pair)
-        for o in range(sizes[layer]):
-            for i in range(sizes[layer - 1]):
-                n = U(pair // 2)
-                _multiply(hidden[layer, o], U(0), a[o, i], U(0), hidden[layer - 1, i], U(0), n, i > 0)
-    last = sizes[depth - 1]
-    half = pair // 2
-    for i in range(last):
-        h = hidden[depth - 1, i]
-        for f in range(half):
-            weighted[i, f] = weights[f] * h[f]
-            weighted[i, half + f] = -weights[f] * h[half + f]
-    top = y[offsets[depth - 1] :].reshape(outputs, last, pair)
-    for k in range(outputs):
-        value = 0.0
-        for i in range(last):
-            value += _dot(top[k, i], weighted[i])
-        slope = constant * (answer[k] - constant * value)
-        for i in range(last):
-            _step_top(top[k, i], hidden[depth - 1, i], pulled[depth - 1, i], rate, slope, shrink, k > 0)
-    for layer in range(depth - 1, 0, -1):
-        a = y[offsets[layer - 1] : offsets[layer]].reshape(sizes[layer], sizes[layer - 1], pair)
-        for o in range(sizes[layer]):
-            for i in range(sizes[layer - 1]):
-                if layer == 1:
-                    _step_first(a[o, i], x[i * pair : (i + 1) * pair], pulled[1, o], rate, shrink)
-                else:
-                    _step_inner(
-                        a[o, i], hidden[layer - 1, i], pulled[layer, o], pulled[layer - 1, i], rate, shrink, o > 0
-                    )
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def _sample_step_fcn(y, x, answer, rate, sizes, offsets, weights, shrink, hidden, pulled, weighted):
-    """The same for a fully connected network; ``hidden``, ``pulled``: ``(L + 1, 1, M_max)`` scratch."""
-    depth = sizes.size - 1
-    for d in range(weights.size):
-        weighted[0, d] = weights[d] * x[d]
-    for layer in range(1, depth + 1):
-        w = y[offsets[layer - 1] : offsets[layer]].reshape(sizes[layer], sizes[layer - 1])
-        below = weighted[0] if layer == 1 else hidden[layer - 1, 0, : sizes[layer - 1]]
-        for o in range(sizes[layer]):
-            hidden[layer, 0, o] = _dot(w[o], below)
-    for k in range(sizes[depth]):
-        pulled[depth, 0, k] = answer[k] - hidden[depth, 0, k]
-    for layer in range(depth, 0, -1):
-        w = y[offsets[layer - 1] : offsets[layer]].reshape(sizes[layer], sizes[layer - 1])
-        below = x if layer == 1 else hidden[layer - 1, 0, : sizes[layer - 1]]
-        down = pulled[layer - 1, 0]
-        for o in range(sizes[layer]):
-            slope = pulled[layer, 0, o]
-            row = w[o]
-            if layer > 1:
-                for i in range(row.size):
-                    down[i] = slope * row[i] + (down[i] if o > 0 else 0.0)
-            for i in range(row.size):
-                row[i] = shrink * row[i] + rate * slope * below[i]
-
-
-@njit(nogil=True, cache=True)
-def descend_samples(
-    y, rate, start, stop, every, n_steps, out, recorded, order, images, answers,
-    conv, sizes, offsets, weights, constant, decay, hidden, pulled, weighted,
-):  # fmt: skip
-    """One image a step: ``order (steps,)`` are the rows of ``images (N, D)`` and ``answers (N, K)``."""
-    shrink = 1.0 - rate * decay
-    for step in range(start, stop):
-        n = order[step - start]
-        if conv:
-            _sample_step_cnn(
-                y, images[n], answers[n], rate, sizes, offsets, weights, constant, shrink, hidden, pulled, weighted
-            )
-        else:
-            _sample_step_fcn(y, images[n], answers[n], rate, sizes, offsets, weights, shrink, hidden, pulled, weighted)
         if (step + 1) % every == 0 or step + 1 == n_steps:
             if not bounded(y):
                 return -recorded

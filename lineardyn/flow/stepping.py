@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.errors import Status
-from lineardyn.flow import _kernels
+from lineardyn.flow import _kernels, _screened_kernels
 from lineardyn.flow.arguments import KernelArguments, Layout, aligned, flow_arguments
+from lineardyn.flow.screening import Screening, can_screen
 from lineardyn.flow.tableaus import TABLEAUS
 from lineardyn.validation import check_choice, check_count, check_number
 
@@ -75,7 +76,7 @@ def integrate(
         first_rhs = run.stats()["n_rhs"]
         run = run.stabilised()
         code = run.advance_all(max_steps, report)
-        stats = {**run.stats(), "method": f"{first}, then rkc", "t_stiff": run.since, "n_rhs_stiff": first_rhs}
+        stats = {**run.stats(), "method": f"{first}, then {run.method}", "t_stiff": run.since, "n_rhs_stiff": first_rhs}
     reached = int(run.counts[_kernels.NEXT])
     return Integration(run.out[:reached], _STATUS[code], {"requested": method, **stats})
 
@@ -104,15 +105,16 @@ class _Run:
         self.stages, self.trial = rows[:n_stages], rows[n_stages]
         self.out = np.empty((len(times), entries))
         self.since = 0.0
-        self.control = np.zeros(8)
+        self.control = np.zeros(11)
         self.control[_kernels.ENTRIES] = entries
         self.control[_kernels.OLD_ERROR] = 1.0 if self.tableau else 0.0
-        self.counts = np.zeros(10, dtype=np.int64)
+        self.counts = np.zeros(11, dtype=np.int64)
         self.counts[[_kernels.LENGTH, _kernels.PADDED]] = layout.length, layout.padded
         _kernels.flow(self.y, self.stages[0], *arguments)
         self.counts[_kernels.CALLS] = 1
         self.stages[2] = self.stages[0]  # the power iteration starts along f, where the fast directions are
         self.control[_kernels.STEP] = self._first_step()
+        self.screening: Screening | None = None
         self._record_start()
 
     def _first_step(self) -> float:
@@ -167,10 +169,25 @@ class _Run:
         run.out, run.since = self.out, float(self.control[_kernels.TIME])
         run.control[[_kernels.TIME, _kernels.STEP]] = self.control[[_kernels.TIME, _kernels.STEP]]
         run.counts[:4] = self.counts[:4]
+        if can_screen(self.arguments):
+            run.screen()
         return run
+
+    def screen(self) -> None:
+        """Spend RKC's stages on the frequencies that matter only."""
+        self.screening = Screening.of(self.arguments, self.y.size, self.rtol)
+        slots = [_screened_kernels.THRESHOLD, _screened_kernels.SCALE]
+        self.control[slots] = self.screening.threshold, self.screening.scale
+        self.counts[_screened_kernels.ACTIVE] = -1
 
     def _advance(self, budget: int, max_steps: int) -> int:
         record = (self.control, self.counts, self.times, self.out, budget, max_steps, self.rtol, self.atol)
+        if self.screening is not None:
+            q = self.screening
+            arguments = self.arguments._replace(work=q.work)
+            return int(
+                _screened_kernels.advance_screened(self.y, q.buffers, q.screen, q.index, q.residuals, *record, *arguments)
+            )
         if self.tableau is None:
             return int(_kernels.advance_chebyshev(self.y, self.stages, *record, *self.arguments))
         t = self.tableau
@@ -184,6 +201,8 @@ class _Run:
             "n_rejected": int(self.counts[_kernels.REJECTED]),
             "n_rhs": int(self.counts[_kernels.CALLS]),
         }
+        if self.screening is not None:
+            stats["n_active"] = int(self.counts[_screened_kernels.ACTIVE])
         if self.tableau is None:
             stats["n_rhs_radius"] = int(self.counts[_kernels.POWER])
             stats["max_stages"] = int(self.counts[_kernels.MOST_STAGES])

@@ -1,0 +1,316 @@
+"""RKC for flows in which few frequencies matter: the others move by the exact flow of a frozen residual.
+
+For P's network (one channel in, one hidden) each frequency obeys, given E = S - B D, a linear equation of its own,
+
+    κ' = Σ_k e_k conj(A_k),   A_k' = e_k conj(κ),   e = constant · E x      [Pinson et al. eq 15-16]
+
+a hyperbolic rotation in the plane of κ and ``Σ_k e_k conj(A_k)``. *Passive* frequencies, whose part in B changes by less
+than the tolerance in a step, take one such rotation with the mean of E; the *active* ones, few once modes are learned
+(theory section 2.4; Pinson et al. fig 5), go through the stages of RKC, which then cost in proportion to their number.
+
+numba's disk cache does not see changes of ``_kernels`` from here (numba#1833): the tests clear it where it is older.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from lineardyn.flow._kernels import (
+    CALLS, DONE, FAST, MAX_STEPS, MOST, MOST_STAGES, NEXT, NON_FINITE, OLD_ERROR, OLD_STEP, POWER, RADIUS, REJECTED,
+    RUNNING, STEP, STEP_TOO_SMALL, STEPS, TIME, UNTIL_RADIUS, ENTRIES, U,
+    borrowed, chebyshev_growth, combine, compose, dots, finite, flow, hermite, record, rkc_error, rkc_step,
+    spectral_radius,
+)  # fmt: skip
+
+# slots of the control blocks beside those of the other integrators
+THRESHOLD, SCALE, RESIDUAL = 8, 9, 10
+ACTIVE = 10
+DRIFT = 0.2  # share of the tolerance by which the passive part of B may change in a step
+SIMILAR = 0.1  # of the largest change: those that matter are made active together
+PASSIVE, REACH, SIGNIFICANCE = 0, 1, 2  # rows of ``screen``
+
+
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+def _significance(y, weights, reach, constant, out):
+    """``out[f]``: the part of frequency f in any coefficient of the predictor, at most: ``constant w |κ| ‖A‖ |x|_max``."""
+    n = reach.size
+    for f in range(n):
+        out[f] = 0.0
+    for k in range(1, y.size // (2 * n)):
+        a = 2 * k * n
+        for f in range(n):
+            out[f] += y[a + f] * y[a + f] + y[a + n + f] * y[a + n + f]
+    for f in range(n):
+        kappa = y[f] * y[f] + y[n + f] * y[n + f]
+        out[f] = constant * weights[f] * reach[f] * np.sqrt(kappa * out[f])
+
+
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+def _rotate(y, z, e, h, decay, passive, square, real, imaginary):
+    """``z`` = y after a time h of ``κ' = Σ e_k conj(A_k)``, ``A_k' = e_k conj(κ)`` and weight decay, where passive is 1.
+
+    ``e (K, 2F)`` flat. Elsewhere z is y. ``square``, ``real`` and ``imaginary`` are scratch ``(F,)``.
+    """
+    n = passive.size
+    for f in range(n):
+        square[f] = real[f] = imaginary[f] = 0.0
+    for k in range(y.size // (2 * n) - 1):
+        a, b = 2 * k * n, 2 * (k + 1) * n
+        for f in range(n):
+            er, ei, ar, ai = e[a + f], e[a + n + f], y[b + f], y[b + n + f]
+            square[f] += er * er + ei * ei
+            real[f] += er * ar + ei * ai
+            imaginary[f] += ei * ar - er * ai
+    for f in range(n):
+        rate = np.sqrt(square[f])
+        x = h * rate
+        up = np.exp(x)
+        down = 1.0 / up
+        small = x < 1e-3  # there the series is exact to 1e-14
+        shift = h * (1.0 + x * x / 6.0) if small else 0.5 * (up - down) / rate  # sinh(x) / rate
+        bend = 0.5 * h * h * (1.0 + x * x / 12.0) if small else (0.5 * (up + down) - 1.0) / square[f]
+        fade = np.exp(-decay * h * passive[f])
+        shift, bend = shift * passive[f] * fade, bend * passive[f] * fade
+        kr, ki, dr, di = y[f], y[n + f], real[f], imaginary[f]
+        z[f] = kr * (fade + bend * square[f]) + shift * dr
+        z[n + f] = ki * (fade + bend * square[f]) + shift * di
+        real[f], imaginary[f], square[f] = bend * dr + shift * kr, -(bend * di + shift * ki), fade
+    for k in range(y.size // (2 * n) - 1):
+        a, b = 2 * k * n, 2 * (k + 1) * n
+        for f in range(n):
+            er, ei = e[a + f], e[a + n + f]
+            z[b + f] = square[f] * y[b + f] + er * real[f] - ei * imaginary[f]
+            z[b + n + f] = square[f] * y[b + n + f] + er * imaginary[f] + ei * real[f]
+
+
+@njit(nogil=True, cache=True)
+def _gather(y, out, index, count, n, padded):
+    """Columns ``index[:count]`` of spectra of n frequencies, to spectra of ``padded``, the rest 0."""
+    for row in range(y.size // n):
+        a, b = row * n, row * padded
+        for j in range(count):
+            out[b + j] = y[a + index[j]]
+        for j in range(count, padded):
+            out[b + j] = 0.0
+
+
+@njit(nogil=True, cache=True)
+def _scatter(y, out, index, count, n, padded):
+    """Inverse of :func:`_gather`: other columns of ``out`` stay."""
+    for row in range(out.size // n):
+        a, b = row * n, row * padded
+        for j in range(count):
+            out[a + index[j]] = y[b + j]
+
+
+@njit(nogil=True, cache=True)
+def _passive_coefficients(y, weights, passive, constant, sizes, rows, work, c):
+    """``work[c:] = v xᵀ`` of the passive frequencies. ``work[: 10 F]`` is scratch."""
+    outputs, n, terms = sizes[2], passive.size, rows.shape[0]
+    width, x, hidden = 2 * n, rows.reshape(-1), 8 * n
+    for f in range(n):
+        factor = constant * weights[f] * passive[f]
+        work[hidden + f] = factor * y[f]
+        work[hidden + n + f] = factor * y[n + f]
+    for k in range(0, outputs, 4):
+        some = min(4, outputs - k)
+        compose(work, 0, y, (k + 1) * width, work, hidden, some, 1, 1, width)
+        dots(work, 0, some, x, width, terms, work, c + k * terms)
+
+
+@njit(nogil=True, cache=True)
+def _choose(y, weights, screen, index, constant, threshold):
+    """Frequencies whose significance passes the threshold become active, and stay so; returns how many are."""
+    _significance(y, weights, screen[REACH], constant, screen[SIGNIFICANCE])
+    count = 0
+    for f in range(screen.shape[1]):
+        if screen[PASSIVE, f] == 0.0 or screen[SIGNIFICANCE, f] > threshold:
+            screen[PASSIVE, f] = 0.0
+            index[count] = f
+            count += 1
+    return count
+
+
+@njit(nogil=True, cache=True)
+def _activate(y, new, weights, screen, constant):
+    """Of the passive frequencies, make active those whose significance changed most in a step."""
+    passive, old, changed = screen[PASSIVE], screen[SIGNIFICANCE], screen[3]
+    _significance(y, weights, screen[REACH], constant, old)
+    _significance(new, weights, screen[REACH], constant, changed)
+    largest = 0.0
+    for f in range(passive.size):
+        changed[f] = passive[f] * abs(changed[f] - old[f])
+        largest = max(largest, changed[f])
+    for f in range(passive.size):
+        if changed[f] >= SIMILAR * largest:
+            passive[f] = 0.0
+
+
+@njit(nogil=True, cache=True)
+def _drift(target, gain, work, c, left):
+    """Largest change of ``left``, what the passive frequencies leave of ``target``; the new one replaces it."""
+    largest = 0.0
+    for k in range(target.shape[0]):
+        for r in range(gain.size):
+            new = target[k, r] - work[c] * gain[r]
+            largest = max(largest, abs(new - left[k, r]))
+            if new != new:
+                largest = np.inf  # max would lose it
+            left[k, r] = new
+            c += 1
+    return largest
+
+
+@njit(nogil=True, cache=True)
+def _copy_coefficients(work, c, out):
+    """The coefficients that a right-hand side left in its scratch."""
+    for k in range(out.shape[0]):
+        for r in range(out.shape[1]):
+            out[k, r] = work[c]
+            c += 1
+
+
+@njit(nogil=True, cache=True)
+def _mean_rows(before, after, rows, work, to, mean):
+    """``work[to:] = ½ (before + after) x`` ``(K, 2F)``: e of the frozen residual."""
+    outputs, terms = before.shape
+    for k in range(outputs):
+        for r in range(terms):
+            mean[k, r] = 0.5 * (before[k, r] + after[k, r])
+    n, factors, x = rows.shape[1], mean.reshape(-1), rows.reshape(-1)
+    for k in range(0, outputs, 4):
+        combine(factors, k * terms, min(4, outputs - k), terms, x, n, work, to + k * n)
+
+
+@njit(nogil=True, cache=True)
+def advance_screened(
+    y, buffers, screen, index, residuals, control, counts, times, out, budget, max_steps, rtol, atol,
+    conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
+):  # fmt: skip
+    """Take up to ``budget`` steps; returns a status code.
+
+    ``buffers (11, n)``: new state, state inside a step; compact y, f(y), f(new), eigenvector, two vectors and f of the
+    recursion; compact rows and weights of the statistics. ``screen (6, F)``: 1 where passive; largest row of the
+    statistics; significance; three rows of scratch. ``index (F)``: the active frequencies, ``counts[ACTIVE]`` of them,
+    negative where they must be chosen anew. ``residuals (5, K, R)``: coefficients of E at both ends and their mean, and
+    the target less the passive part, at the start and as proposed. ``work``: ``(2 K + 16) F + K R`` numbers or more.
+    """
+    y, buffers, screen, index, out = borrowed(y), borrowed(buffers), borrowed(screen), borrowed(index), borrowed(out)
+    residuals, offsets, weights, work = borrowed(residuals), borrowed(offsets), borrowed(weights), borrowed(work)
+    sizes, rows, target, gain, matrix = borrowed(sizes), borrowed(rows), borrowed(target), borrowed(gain), borrowed(matrix)
+    end, n, outputs, terms = times[-1], screen.shape[1], sizes[2], gain.size
+    before, after, mean, left, proposed = residuals[0], residuals[1], residuals[2], residuals[3], residuals[4]
+    new, inside, passive = buffers[0], buffers[1], screen[PASSIVE]
+    square, real, imaginary = screen[3], screen[4], screen[5]
+    e_at, c_at = 10 * n, (2 * outputs + 16) * n
+    offsets = np.zeros(3, dtype=np.int64)  # of the compact state
+    most = min(MOST, max(2, int(np.sqrt(rtol / (10.0 * 2.3e-16)))))
+    for _ in range(budget):
+        t = control[TIME]
+        if counts[NEXT] >= times.size:
+            return DONE
+        if counts[STEPS] + counts[REJECTED] >= max_steps:
+            return MAX_STEPS
+        chosen = counts[ACTIVE] >= 0
+        if not chosen:
+            counts[ACTIVE] = _choose(y, weights, screen, index, constant, control[THRESHOLD])
+        count = counts[ACTIVE]
+        padded = max(8, (count + 7) // 8 * 8)
+        width = 2 * padded
+        size = (outputs + 1) * width
+        offsets[1], offsets[2] = width, size
+        a, f0, f1, vector = buffers[2, :size], buffers[3, :size], buffers[4, :size], buffers[5, :size]
+        one, two, f = buffers[6, :size], buffers[7, :size], buffers[8, :size]
+        x, w = buffers[9, : terms * width].reshape(terms, width), buffers[10, :width]
+        if not chosen:
+            _gather(y, a, index, count, n, padded)
+            _gather(rows.reshape(-1), buffers[9], index, count, n, padded)
+            _gather(weights, buffers[10], index, count, n, padded)
+            _passive_coefficients(y, weights, passive, constant, sizes, rows, work, c_at)
+            _drift(target, gain, work, c_at, left)
+            control[RESIDUAL] = 1.0
+        if control[RESIDUAL] > 0.0:  # the passive part has changed, and with it f
+            flow(a, f0, conv, sizes, offsets, w, constant, decay, dense, x, left, gain, matrix, work)
+            _copy_coefficients(work, 4 * width, before)
+            counts[CALLS] += 1
+            control[RESIDUAL] = 0.0
+        if not chosen:
+            vector[:] = f0
+            counts[UNTIL_RADIUS] = 0
+        h = min(control[STEP], end - t)
+        if counts[UNTIL_RADIUS] <= 0:
+            radius, used = spectral_radius(
+                a, f0, vector, one, two, 50,
+                conv, sizes, offsets, w, constant, decay, dense, x, left, gain, matrix, work,
+            )  # fmt: skip
+            counts[CALLS] += used
+            counts[POWER] += used
+            if not np.isfinite(radius):
+                return NON_FINITE
+            control[RADIUS] = 1.1 * radius
+            counts[UNTIL_RADIUS] = 20
+        s = 1 + int(np.sqrt(1.54 * h * control[RADIUS] + 1.0))
+        if s > most:
+            s = most
+            h = (s * s - 1.0) / (1.54 * control[RADIUS])
+        s = max(s, 2)
+        if t + h <= t:
+            return STEP_TOO_SMALL
+        b = rkc_step(
+            a, f0, h, s, one, two, f,
+            conv, sizes, offsets, w, constant, decay, dense, x, left, gain, matrix, work,
+        )  # fmt: skip
+        flow(b, f1, conv, sizes, offsets, w, constant, decay, dense, x, left, gain, matrix, work)
+        _copy_coefficients(work, 4 * width, after)
+        counts[CALLS] += s
+        counts[MOST_STAGES] = max(counts[MOST_STAGES], s)
+        _mean_rows(before, after, rows, work, e_at, mean)
+        _rotate(y, new, work[e_at:], h, decay, passive, square, real, imaginary)
+        _passive_coefficients(new, weights, passive, constant, sizes, rows, work, c_at)
+        proposed[:] = left
+        drift = _drift(target, gain, work, c_at, proposed)
+        error = rkc_error(a, b, f0, f1, h, control[ENTRIES], rtol, atol)
+        if not (np.isfinite(error) and np.isfinite(drift)):
+            counts[REJECTED] += 1
+            if not finite(f0):
+                return NON_FINITE
+            control[STEP] = 0.1 * h
+            counts[UNTIL_RADIUS] = 0
+            if t + 0.1 * h <= t:
+                return NON_FINITE
+            continue
+        if error > 1.0:
+            counts[REJECTED] += 1
+            control[STEP] = h * max(0.1, 0.8 * error ** (-1.0 / 3.0))
+            if counts[UNTIL_RADIUS] < 20:
+                counts[UNTIL_RADIUS] = 0
+            continue
+        if drift > DRIFT * rtol * control[SCALE]:  # some of them matter after all
+            counts[REJECTED] += 1
+            _activate(y, new, weights, screen, constant)
+            counts[ACTIVE] = -1
+            continue
+        counts[STEPS] += 1
+        counts[UNTIL_RADIUS] -= 1
+        upto = end if h == end - t else t + h
+        while counts[NEXT] < times.size and times[counts[NEXT]] < upto:
+            part = times[counts[NEXT]] - t
+            _rotate(y, inside, work[e_at:], part, decay, passive, square, real, imaginary)
+            hermite(f, a, b, f0, f1, h, part / h)
+            _scatter(f, inside, index, count, n, padded)
+            record(out, counts[NEXT], inside, counts)
+            counts[NEXT] += 1
+        _scatter(b, new, index, count, n, padded)
+        y[:] = new
+        a[:] = b
+        left[:] = proposed
+        control[RESIDUAL] = 1.0
+        control[TIME] = upto
+        while counts[NEXT] < times.size and times[counts[NEXT]] <= upto:
+            record(out, counts[NEXT], y, counts)
+            counts[NEXT] += 1
+        control[STEP] = h * chebyshev_growth(error, control[OLD_ERROR], h, control[OLD_STEP])
+        control[OLD_ERROR] = max(error, 1e-10)
+        control[OLD_STEP] = h
+    return RUNNING
