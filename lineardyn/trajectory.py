@@ -143,7 +143,8 @@ class Trajectory:
             return self.network.unpack(base + share * (self.states[after] - base))
         result = integrate(
             self.network, self.moments, base, np.array([time - base_time]),
-            weight_decay=self.settings.weight_decay, method=self.settings.method, rtol=self.settings.rtol, atol=self.settings.atol, max_steps=self.settings.max_steps,
+            weight_decay=self.settings.weight_decay, method=self.settings.method, rtol=self.settings.rtol,
+            atol=self.settings.atol, max_steps=self.settings.max_steps,
         )  # fmt: skip
         if result.status is not Status.SUCCESS:
             raise ComputationError(result.status, f"at({time:g}) stopped early. {result.status.value}", self)

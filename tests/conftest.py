@@ -14,6 +14,18 @@ _DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 if "LINEARDYN_DATA" not in os.environ and _DATA.is_dir():
     os.environ["LINEARDYN_DATA"] = str(_DATA)
 
+
+def _clear_stale_kernels() -> None:
+    """numba's disk cache does not see that a jitted helper in another file changed (numba#1833)."""
+    package = Path(__file__).resolve().parents[1] / "lineardyn"
+    newest = max(file.stat().st_mtime for file in package.rglob("_*kernels.py"))
+    for cached in package.rglob("__pycache__/*kernels.*.nb[ic]"):
+        if cached.stat().st_mtime < newest:
+            cached.unlink(missing_ok=True)
+
+
+_clear_stale_kernels()
+
 # No deadline anywhere: numba compiles at the first call, and a loaded machine is no bug.
 _QUIET = [HealthCheck.too_slow]
 settings.register_profile("dev", max_examples=20, deadline=None, suppress_health_check=_QUIET)

@@ -122,7 +122,8 @@ def _pull(e, z, x, a, y, b, gx, ga, gy, gb, rows, inner, columns, pair):
         for i in range(inner):
             at_x, at_gx = U(a + (r * inner + i) * pair), U(ga + (r * inner + i) * pair)
             for c in range(columns):
-                at_e, at_y, at_gy = U(z + (r * columns + c) * pair), U(b + (i * columns + c) * pair), U(gb + (i * columns + c) * pair)
+                at_e, below = U(z + (r * columns + c) * pair), (i * columns + c) * pair
+                at_y, at_gy = U(b + below), U(gb + below)
                 if r + 1 < rows:
                     _pull_two(
                         e, at_e, at_e + across, x, at_x, at_x + down, y, at_y,
@@ -225,10 +226,10 @@ def _dot_at(v, a, x, r, n):
 
 @njit(nogil=True, cache=True)
 def dots(v, at, rows, x, n, columns, out, to):
-    """``out[to:] = v xᵀ`` for one to four rows of v from ``at``; rows that lack are repeated, tiles at the edge overlap."""
+    """``out[to:] = v xᵀ`` for one to four rows of v from ``at``; rows that lack are repeated, edge tiles overlap."""
     b, c, d = min(1, rows - 1), min(2, rows - 1), rows - 1
     p, q, s, t = to, to + b * columns, to + c * columns, to + d * columns
-    k, l, m, o = U(at), U(at + b * n), U(at + c * n), U(at + d * n)
+    k, m, o, z = U(at), U(at + b * n), U(at + c * n), U(at + d * n)
     r = 0
     while r < columns:
         left = columns - r
@@ -237,11 +238,11 @@ def dots(v, at, rows, x, n, columns, out, to):
                 out[to + row * columns + r] = _dot_at(v, U(at + row * n), x, U(r * n), U(n))
             r += 1
         elif left >= 5 and left != 8:
-            _dots_five(v, k, l, m, o, x, U(r * n), U(n), out, U(p + r), U(q + r), U(s + r), U(t + r))
+            _dots_five(v, k, m, o, z, x, U(r * n), U(n), out, U(p + r), U(q + r), U(s + r), U(t + r))
             r += 5
         else:
             r = min(r, columns - 4)
-            _dots_four(v, k, l, m, o, x, U(r * n), U(n), out, U(p + r), U(q + r), U(s + r), U(t + r))
+            _dots_four(v, k, m, o, z, x, U(r * n), U(n), out, U(p + r), U(q + r), U(s + r), U(t + r))
             r += 4
 
 
@@ -318,15 +319,15 @@ def combine(factors, at, rows, terms, x, n, e, to):
     """``e[to:] = factors[at:] x`` for one to four rows, in room for four: rows that lack are repeated after them."""
     b, c, d = min(1, rows - 1), min(2, rows - 1), rows - 1
     p, q, s, t = at, at + b * terms, at + c * terms, at + d * terms
-    k, l, m, o = U(to), U(to + n), U(to + 2 * n), U(to + 3 * n)
+    k, m, o, z = U(to), U(to + n), U(to + 2 * n), U(to + 3 * n)
     r = 0
     while r < terms:
         left = terms - r
         if left >= 5 and left != 8:
-            _combine_five(e, k, l, m, o, x, U(r * n), U(n), factors, U(p + r), U(q + r), U(s + r), U(t + r), r > 0)
+            _combine_five(e, k, m, o, z, x, U(r * n), U(n), factors, U(p + r), U(q + r), U(s + r), U(t + r), r > 0)
             r += 5
         elif left >= 4:
-            _combine_four(e, k, l, m, o, x, U(r * n), U(n), factors, U(p + r), U(q + r), U(s + r), U(t + r), r > 0)
+            _combine_four(e, k, m, o, z, x, U(r * n), U(n), factors, U(p + r), U(q + r), U(s + r), U(t + r), r > 0)
             r += 4
         else:
             for row in range(rows):
@@ -624,8 +625,10 @@ def _ten(a):
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")  # a check for zero stops vectorising
 def _step_sums(k, at, one, two, three, y, z, last, before, rtol, atol):
-    """Sums over all entries, in one pass over ten stages: the squares of both error estimates ``Σ one_j k_j`` and
-    ``Σ two_j k_j`` over their scale; and of ``d = Σ three_j k_j`` and the change c of f along it, ``d²``, ``dc``, ``c²``.
+    """Sums over all entries, in one pass over ten stages.
+
+    Of the squares of both error estimates ``Σ one_j k_j`` and ``Σ two_j k_j`` over their scale; and of ``d²``, ``dc``
+    and ``c²`` with ``d = Σ three_j k_j`` and the change c of f along it.
     """
     first = second = distance = growth = change = 0.0
     for i in range(U(y.size)):

@@ -4,9 +4,9 @@ For P's network (one channel in, one hidden) each frequency obeys, given E = S -
 
     κ' = Σ_k e_k conj(A_k),   A_k' = e_k conj(κ),   e = constant · E x      [Pinson et al. eq 15-16]
 
-a hyperbolic rotation in the plane of κ and ``Σ_k e_k conj(A_k)``. *Passive* frequencies, whose part in B changes by less
-than the tolerance in a step, take one such rotation with the mean of E; the *active* ones, few once modes are learned
-(theory section 2.4; Pinson et al. fig 5), go through the stages of RKC, which then cost in proportion to their number.
+a hyperbolic rotation in the plane of κ and ``Σ_k e_k conj(A_k)``. *Passive* frequencies, whose part in B changes by
+less than the tolerance in a step, take one such rotation with the mean of E; the *active* ones, few once modes are
+learned (theory section 2.4; Pinson et al. fig 5), go through the stages of RKC, which cost as much as they are many.
 
 numba's disk cache does not see changes of ``_kernels`` from here (numba#1833): the tests clear it where it is older.
 """
@@ -17,9 +17,37 @@ import numpy as np
 from numba import njit
 
 from lineardyn.flow._kernels import (
-    CALLS, DONE, FAST, MAX_STEPS, MOST, MOST_STAGES, NEXT, NON_FINITE, OLD_ERROR, OLD_STEP, POWER, RADIUS, REJECTED,
-    RUNNING, STEP, STEP_TOO_SMALL, STEPS, TIME, UNTIL_RADIUS, ENTRIES, U,
-    borrowed, chebyshev_growth, combine, compose, dots, finite, flow, hermite, record, rkc_error, rkc_step,
+    CALLS,
+    DONE,
+    ENTRIES,
+    FAST,
+    MAX_STEPS,
+    MOST,
+    MOST_STAGES,
+    NEXT,
+    NON_FINITE,
+    OLD_ERROR,
+    OLD_STEP,
+    POWER,
+    RADIUS,
+    REJECTED,
+    RUNNING,
+    STEP,
+    STEP_TOO_SMALL,
+    STEPS,
+    TIME,
+    UNTIL_RADIUS,
+    borrowed,
+    chebyshev_growth,
+    combine,
+    compose,
+    dots,
+    finite,
+    flow,
+    hermite,
+    record,
+    rkc_error,
+    rkc_step,
     spectral_radius,
 )  # fmt: skip
 
@@ -33,7 +61,7 @@ PASSIVE, REACH, SIGNIFICANCE = 0, 1, 2  # rows of ``screen``
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 def _significance(y, weights, reach, constant, out):
-    """``out[f]``: the part of frequency f in any coefficient of the predictor, at most: ``constant w |κ| ‖A‖ |x|_max``."""
+    """The part of frequency f in any coefficient of the predictor, at most: ``constant w |κ| ‖A‖ |x|_max``."""
     n = reach.size
     for f in range(n):
         out[f] = 0.0
@@ -48,7 +76,7 @@ def _significance(y, weights, reach, constant, out):
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 def _rotate(y, z, e, h, decay, passive, square, real, imaginary):
-    """``z`` = y after a time h of ``κ' = Σ e_k conj(A_k)``, ``A_k' = e_k conj(κ)`` and weight decay, where passive is 1.
+    """``z`` = y after a time h of ``κ' = Σ e_k conj(A_k)``, ``A_k' = e_k conj(κ)`` and decay, where passive is 1.
 
     ``e (K, 2F)`` flat. Elsewhere z is y. ``square``, ``real`` and ``imaginary`` are scratch ``(F,)``.
     """
@@ -198,7 +226,7 @@ def advance_screened(
     """
     y, buffers, screen, index, out = borrowed(y), borrowed(buffers), borrowed(screen), borrowed(index), borrowed(out)
     residuals, offsets, weights, work = borrowed(residuals), borrowed(offsets), borrowed(weights), borrowed(work)
-    sizes, rows, target, gain, matrix = borrowed(sizes), borrowed(rows), borrowed(target), borrowed(gain), borrowed(matrix)
+    sizes, rows, target, gain = borrowed(sizes), borrowed(rows), borrowed(target), borrowed(gain)
     end, n, outputs, terms = times[-1], screen.shape[1], sizes[2], gain.size
     before, after, mean, left, proposed = residuals[0], residuals[1], residuals[2], residuals[3], residuals[4]
     new, inside, passive = buffers[0], buffers[1], screen[PASSIVE]

@@ -1,4 +1,4 @@
-"""What the kernels need: a network, its statistics and scratch, as plain arrays in the layout that suits the machine."""
+"""What the kernels need: a network, its statistics and scratch, as plain arrays in a layout that suits the machine."""
 
 from __future__ import annotations
 

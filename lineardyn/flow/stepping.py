@@ -126,9 +126,9 @@ class _Run:
         if not 0.0 < fastest < np.inf:
             return span
         if size <= 1e-5:  # nothing to grow from
-            return min(self.atol / fastest, span)
+            return float(min(self.atol / fastest, span))
         stride = self.tableau.stride(0.1 / size) if self.tableau else (1.5 / size) ** (1.0 / 3.0)
-        return min(stride * mean / fastest, span)
+        return float(min(stride * mean / fastest, span))
 
     def _record_start(self) -> None:
         if self.times[0] == 0.0:
@@ -183,11 +183,9 @@ class _Run:
     def _advance(self, budget: int, max_steps: int) -> int:
         record = (self.control, self.counts, self.times, self.out, budget, max_steps, self.rtol, self.atol)
         if self.screening is not None:
-            q = self.screening
-            arguments = self.arguments._replace(work=q.work)
-            return int(
-                _screened_kernels.advance_screened(self.y, q.buffers, q.screen, q.index, q.residuals, *record, *arguments)
-            )
+            arguments = self.arguments._replace(work=self.screening.work)
+            room = (self.screening.buffers, self.screening.screen, self.screening.index, self.screening.residuals)
+            return int(_screened_kernels.advance_screened(self.y, *room, *record, *arguments))
         if self.tableau is None:
             return int(_kernels.advance_chebyshev(self.y, self.stages, *record, *self.arguments))
         t = self.tableau

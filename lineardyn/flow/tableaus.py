@@ -29,9 +29,9 @@ class Tableau:
     order, error_order, interpolant_order : orders of the solution, the error estimate, and the dense output
     n_main : number of stages before f(y1)
     stability : largest ``-hλ`` at which neither the solution nor the interpolant amplifies ``dy/dt = λ y``
-    table : ``(n, n)``; row j gives stage j, row ``n_main`` the solution, rows after it stages of the interpolant only
+    table : ``(n_main + 1, n_main + 1)``; row j gives stage j, the last row the solution
     errors : ``(1 or 2, n_main + 1)``; two rows are combined as in DOP853
-    interpolant : ``(n, degree)`` coefficients of θ, θ², .. in each p_j
+    interpolant : ``(n_main + 1, degree)`` coefficients of θ, θ², .. in each p_j
     """
 
     name: str
@@ -62,21 +62,22 @@ class Tableau:
     @cached_property
     def measured(self) -> NDArray[np.int64]:
         """Ten stages with which a step is judged; those that do not count are repeated."""
-        stages = np.flatnonzero(np.abs(self._all_measures).sum(axis=0))
-        return np.concatenate([stages, np.zeros(10 - len(stages), dtype=np.int64)])
+        stages = np.zeros(10, dtype=np.int64)
+        used = np.flatnonzero(np.abs(self._all_measures).sum(axis=0))
+        stages[: len(used)] = used
+        return stages
 
     @cached_property
     def measures(self) -> Floats:
         """``(3, 10)``: weights of those stages in both errors, and in the new point less the stage before it."""
-        stages = np.flatnonzero(np.abs(self._all_measures).sum(axis=0))
-        weights = np.zeros((3, 10))
-        weights[:, : len(stages)] = self._all_measures[:, stages]
+        weights = self._all_measures[:, self.measured]
+        weights[:, np.count_nonzero(np.abs(self._all_measures).sum(axis=0)) :] = 0.0
         return weights
 
     def stride(self, error: float) -> float:
         """The z up to which a step of ``dy/dt = y`` of size z has an error estimate below ``error``, relative to y1."""
         strides, errors = self._growth_errors
-        return float(strides[max(0, np.searchsorted(errors, error) - 1)])
+        return float(strides[max(0, int(np.searchsorted(errors, error)) - 1)])
 
     @cached_property
     def _growth_errors(self) -> tuple[Floats, Floats]:

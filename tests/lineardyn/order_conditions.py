@@ -62,7 +62,8 @@ def conditions(table: Floats, order: int) -> tuple[Floats, Floats, NDArray[np.in
 
 def free_interpolant(table: Floats, n_main: int, hermite: Floats, order: int) -> Floats:
     """Weights ``(3, stages)`` of ``θ²(1-θ)²``, ``.. θ``, ``.. θ²`` beside Hermite's cubic: all trees up to ``order``,
-    and those of one node more in the sense of least squares; of all such weights the smallest."""
+    and those of one node more in the sense of least squares; of all such weights the smallest.
+    """
     weights, targets, sizes = conditions(table, order + 1)
     degree = hermite.shape[1] + 3
     wanted = np.zeros((len(targets), degree + 1))

@@ -7,8 +7,8 @@ import pytest
 
 from lineardyn.data import planted_modes
 from lineardyn.flow import _kernels
-from lineardyn.flow.gradient_flow import gradient_flow
 from lineardyn.flow.arguments import kernel_arguments, right_hand_side
+from lineardyn.flow.gradient_flow import gradient_flow
 from lineardyn.flow.stepping import fixed_steps
 from lineardyn.moments import SecondMoments
 from lineardyn.networks import LinearCNN
@@ -146,10 +146,9 @@ def test_the_stabilised_method_pays_on_stiff_flows():
     [((8, 8), [2.0, 1.0, 0.5], 1e-5, 0), ((8, 8), [2.0, 1.0, 0.5], 1e-5, 2), ((6, 6), [2.0, 1.0], 1e-9, 3)],
 )
 def test_recorded_times_between_steps_are_as_good_as_steps(shape, s, rtol, seed):
-    """DOP853's interpolant multiplies fast directions up to a hundredfold where stability alone limits the step.
+    """Here stability alone limits DOP853's steps, where an interpolant that does not damp would err: 30 tolerances.
 
-    Bound: the 20 tolerances granted to the interpolant, and as much and a half for the steps before (seen: 7). Without
-    the limit on ``h ρ`` the first two err by 250 and 510 tolerances, without the sub-steps the third by 120.
+    Seen: 2, 4 and 11. The interpolant of Hairer, Nørsett and Wanner errs by 250, 510 and 120.
     """
     images, targets = planted_modes(shape, s, rng=seed)
     moments = SecondMoments.from_data(images, targets)
@@ -159,4 +158,4 @@ def test_recorded_times_between_steps_are_as_good_as_steps(shape, s, rtol, seed)
     run = gradient_flow(network, moments, weights, times, method="dop853", rtol=rtol, atol=1e-3 * rtol)
     exact = gradient_flow(network, moments, weights, times, method="tsit5", rtol=1e-11, atol=1e-14)
     gap = np.abs(run.effective_singular_values - exact.effective_singular_values).max() / s[0]
-    assert gap <= 50 * rtol
+    assert gap <= 30 * rtol

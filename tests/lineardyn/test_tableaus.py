@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from tests.lineardyn.order_conditions import conditions, free_interpolant, trees
 
 from lineardyn.flow.tableaus import TABLEAUS, _hermite
+from tests.lineardyn.order_conditions import conditions, free_interpolant, trees
 
 PAIRS = sorted(TABLEAUS)
 THETA = np.linspace(0.0, 1.0, 11)
