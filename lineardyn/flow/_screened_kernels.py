@@ -37,6 +37,7 @@ from lineardyn.flow._kernels import (
     STEPS,
     TIME,
     UNTIL_RADIUS,
+    U,
     borrowed,
     chebyshev_growth,
     combine,
@@ -74,52 +75,65 @@ def _significance(y, weights, reach, constant, out):
         out[f] = constant * weights[f] * reach[f] * np.sqrt(kappa * out[f])
 
 
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _project(y, b, e, a, square, real, imaginary, n):
+    """Add ``|e_k|²`` and ``e_k conj(A_k)``, of the rows e[a:] and y[b:]."""
+    for f in range(n):
+        er, ei, ar, ai = e[a + f], e[a + n + f], y[b + f], y[b + n + f]
+        square[f] += er * er + ei * ei
+        real[f] += er * ar + ei * ai
+        imaginary[f] += ei * ar - er * ai
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _bend(y, z, b, e, a, fade, real, imaginary, n):
+    """``z[b:] = fade y[b:] + e[a:] (real + i imaginary)``."""
+    for f in range(n):
+        z[b + f] = fade[f] * y[b + f] + e[a + f] * real[f] - e[a + n + f] * imaginary[f]
+        z[b + n + f] = fade[f] * y[b + n + f] + e[a + f] * imaginary[f] + e[a + n + f] * real[f]
+
+
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 def _rotate(y, z, e, h, decay, passive, square, real, imaginary):
     """``z`` = y after a time h of ``κ' = Σ e_k conj(A_k)``, ``A_k' = e_k conj(κ)`` and decay, where passive is 1.
 
     ``e (K, 2F)`` flat. Elsewhere z is y. ``square``, ``real`` and ``imaginary`` are scratch ``(F,)``.
     """
-    n = passive.size
+    n, rows = passive.size, y.size // (2 * passive.size) - 1
+    square[:], real[:], imaginary[:] = 0.0, 0.0, 0.0
+    for k in range(rows):
+        _project(y, U(2 * (k + 1) * n), e, U(2 * k * n), square, real, imaginary, U(n))
     for f in range(n):
-        square[f] = real[f] = imaginary[f] = 0.0
-    for k in range(y.size // (2 * n) - 1):
-        a, b = 2 * k * n, 2 * (k + 1) * n
-        for f in range(n):
-            er, ei, ar, ai = e[a + f], e[a + n + f], y[b + f], y[b + n + f]
-            square[f] += er * er + ei * ei
-            real[f] += er * ar + ei * ai
-            imaginary[f] += ei * ar - er * ai
-    for f in range(n):
+        if passive[f] == 0.0:
+            z[f], z[n + f] = y[f], y[n + f]
+            square[f], real[f], imaginary[f] = 1.0, 0.0, 0.0
+            continue
         rate = np.sqrt(square[f])
         x = h * rate
-        up = np.exp(x)
-        down = 1.0 / up
-        small = x < 1e-3  # there the series is exact to 1e-14
-        shift = h * (1.0 + x * x / 6.0) if small else 0.5 * (up - down) / rate  # sinh(x) / rate
-        bend = 0.5 * h * h * (1.0 + x * x / 12.0) if small else (0.5 * (up + down) - 1.0) / square[f]
-        fade = np.exp(-decay * h * passive[f])
-        shift, bend = shift * passive[f] * fade, bend * passive[f] * fade
+        if x < 1e-3:  # there the series is exact to 1e-14
+            shift, bend = h * (1.0 + x * x / 6.0), 0.5 * h * h * (1.0 + x * x / 12.0)
+        else:
+            up = np.exp(x)
+            down = 1.0 / up
+            shift, bend = 0.5 * (up - down) / rate, (0.5 * (up + down) - 1.0) / square[f]  # sinh x, cosh x - 1
+        fade = np.exp(-decay * h) if decay != 0.0 else 1.0
+        shift, bend = shift * fade, bend * fade
         kr, ki, dr, di = y[f], y[n + f], real[f], imaginary[f]
         z[f] = kr * (fade + bend * square[f]) + shift * dr
         z[n + f] = ki * (fade + bend * square[f]) + shift * di
         real[f], imaginary[f], square[f] = bend * dr + shift * kr, -(bend * di + shift * ki), fade
-    for k in range(y.size // (2 * n) - 1):
-        a, b = 2 * k * n, 2 * (k + 1) * n
-        for f in range(n):
-            er, ei = e[a + f], e[a + n + f]
-            z[b + f] = square[f] * y[b + f] + er * real[f] - ei * imaginary[f]
-            z[b + n + f] = square[f] * y[b + n + f] + er * imaginary[f] + ei * real[f]
+    for k in range(rows):
+        _bend(y, z, U(2 * (k + 1) * n), e, U(2 * k * n), square, real, imaginary, U(n))
 
 
 @njit(nogil=True, cache=True)
 def _gather(y, out, index, count, n, padded):
     """Columns ``index[:count]`` of spectra of n frequencies, to spectra of ``padded``, the rest 0."""
     for row in range(y.size // n):
-        a, b = row * n, row * padded
-        for j in range(count):
-            out[b + j] = y[a + index[j]]
-        for j in range(count, padded):
+        a, b = U(row * n), U(row * padded)
+        for j in range(U(count)):
+            out[b + j] = y[a + U(index[j])]
+        for j in range(U(count), U(padded)):
             out[b + j] = 0.0
 
 
@@ -127,9 +141,9 @@ def _gather(y, out, index, count, n, padded):
 def _scatter(y, out, index, count, n, padded):
     """Inverse of :func:`_gather`: other columns of ``out`` stay."""
     for row in range(out.size // n):
-        a, b = row * n, row * padded
-        for j in range(count):
-            out[a + index[j]] = y[b + j]
+        a, b = U(row * n), U(row * padded)
+        for j in range(U(count)):
+            out[a + U(index[j])] = y[b + j]
 
 
 @njit(nogil=True, cache=True)
