@@ -104,7 +104,7 @@ def gradient_flow(
     >>> run = gradient_flow(network, moments, network.init_small(1e-3, rng=0), [0.0, 0.2, 2.0])
     >>> np.diagonal(run.effective_singular_values, axis1=1, axis2=2).round(2) + 0.0
     array([[0.  , 0.  ],
-           [3.4 , 0.  ],
+           [3.41, 0.  ],
            [4.  , 1.41]])
     """
     check_network(network)
