@@ -19,6 +19,7 @@ from numba.extending import intrinsic
 FAST = {"contract", "reassoc", "nsz", "arcp"}
 
 U = np.uintp
+INT = np.int64  # a plain constant has a type of its own, and would compile its callee once more
 RUNNING, DONE, STEP_TOO_SMALL, NON_FINITE, MAX_STEPS, STIFF = 0, 1, 2, 3, 4, 5
 
 # slots of the float control block of an integrator, carried from one call to the next
@@ -345,7 +346,7 @@ def combinations(c, x, e):
     flat_c, flat_x, flat_e = c.reshape(-1), x.reshape(-1), e.reshape(-1)
     for start in range(0, rows, 4):
         row = min(start, rows - 4)
-        combine(flat_c, row * terms, 4, terms, flat_x, n, flat_e, row * n)
+        combine(flat_c, row * terms, INT(4), terms, flat_x, n, flat_e, row * n)
 
 
 # --- the right-hand side ---------------------------------------------------------------------------------------------
@@ -408,8 +409,8 @@ def _flow_fours(y, dy, sizes, offsets, weights, constant, rows, target, gain, wo
     hidden = _hidden_layers(y, sizes, offsets, weights, constant, work, (c + outputs * terms + 7) // 8 * 8)
     for k in range(0, outputs, 4):
         some = min(4, outputs - k)
-        compose(work, 0, y, top + k * last * pair, work, hidden, some, last, channels, pair)
-        dots(work, 0, some, x, width, terms, work, c + k * terms)
+        compose(work, INT(0), y, top + k * last * pair, work, hidden, some, last, channels, pair)
+        dots(work, INT(0), some, x, width, terms, work, c + k * terms)
     for k in range(outputs):
         for r in range(terms):
             i = c + k * terms + r
@@ -418,8 +419,8 @@ def _flow_fours(y, dy, sizes, offsets, weights, constant, rows, target, gain, wo
     _clear(gradient, U(into), U(last * width))
     for k in range(0, outputs, 4):
         some, start = min(4, outputs - k), top + k * last * pair
-        combine(work, c + k * terms, some, terms, x, width, work, 0)
-        _pull(work, 0, y, start, below, at, dy, start, gradient, into, some, last, channels, pair)
+        combine(work, c + k * terms, some, terms, x, width, work, INT(0))
+        _pull(work, INT(0), y, start, below, at, dy, start, gradient, into, some, last, channels, pair)
     if depth > 2:
         _pull_layers(y, dy, gradient, into, sizes, offsets, width, work, hidden)
 
@@ -428,7 +429,7 @@ def _flow_fours(y, dy, sizes, offsets, weights, constant, rows, target, gain, wo
 def _lower(y, dy, work, hidden, sizes, width):
     """Where the product under the top layer lies, and where its gradient goes."""
     if sizes.size == 3:
-        return y, 0, dy, 0
+        return y, INT(0), dy, INT(0)
     return work, hidden - sizes[sizes.size - 2] * width, work, hidden + sizes[sizes.size - 2] * width
 
 
@@ -444,7 +445,7 @@ def _pull_layers(y, dy, gradient, into, sizes, offsets, width, work, hidden):
     channels = sizes[0]
     for layer in range(sizes.size - 2, 1, -1):
         hidden -= sizes[layer] * width  # where the product below the layer ends
-        below, at, down, to = y, 0, dy, 0
+        below, at, down, to = y, INT(0), dy, INT(0)
         if layer > 2:
             below, at, down, to = work, hidden - sizes[layer - 1] * width, work, into + sizes[layer] * width
         start = offsets[layer - 1]
@@ -474,7 +475,7 @@ def _flow_whole(y, dy, conv, sizes, offsets, weights, constant, dense, rows, tar
     elif conv:
         last, channels, top = sizes[depth - 1], sizes[0], offsets[depth - 1]
         hidden = _hidden_layers(y, sizes, offsets, weights, constant, work, used)
-        compose(work, 0, y, top, work, hidden, outputs, last, channels, width // channels)
+        compose(work, INT(0), y, top, work, hidden, outputs, last, channels, width // channels)
         residual(v, dense, rows, target, gain, matrix, coefficients, constant, e)
         below, at, gradient, into = _lower(y, dy, work, hidden, sizes, width)
         _clear(gradient, U(into), U(last * width))
@@ -500,7 +501,7 @@ def _hidden_layers(y, sizes, offsets, weights, constant, work, used):
     """Partial products A_l ... A_1, l = 2..L-1, then the last one weighted: returns where that begins."""
     depth = sizes.size - 1
     channels, last, width = sizes[0], sizes[depth - 1], weights.size
-    below, at = y, 0
+    below, at = y, INT(0)
     for layer in range(2, depth):
         compose(
             work, used, y, offsets[layer - 1], below, at, sizes[layer], sizes[layer - 1], channels, width // channels
@@ -596,7 +597,7 @@ def _sum_block(out, o, y, a, k, at, c, base, m, start, n):
 @njit(nogil=True, cache=True)
 def stage_sum(out, y, stages, table, row, n_stages, h, at, c):
     """``out = y + h Σ_j table[row, j] stages_j``, block by block through the cache; ``at`` and ``c`` are scratch."""
-    n, m = y.size, 0
+    n, m = y.size, INT(0)
     for j in range(n_stages):
         if table[row, j] != 0.0:
             at[m], c[m] = U(j * n), h * table[row, j]
@@ -605,7 +606,7 @@ def stage_sum(out, y, stages, table, row, n_stages, h, at, c):
         at[0], c[0] = U(0), 0.0
     flat = stages.reshape(-1)
     for start in range(0, n, BLOCK):
-        _sum_block(out, U(start), y, U(start), flat, at, c, 0, m, U(start), U(min(BLOCK, n - start)))
+        _sum_block(out, U(start), y, U(start), flat, at, c, INT(0), m, U(start), U(min(BLOCK, n - start)))
 
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")  # a check for zero stops vectorising
@@ -809,7 +810,7 @@ def _interpolate(y, stages, t, h, first, stop, counts, times, out, interpolant, 
     """
     n, (terms, degree) = y.size, interpolant.shape
     c = np.zeros((stop - first) * TERMS)
-    m = 0
+    m = INT(0)
     for j in range(terms):
         if np.abs(interpolant[j]).max() > 0.0:
             at[m] = U(j * n)

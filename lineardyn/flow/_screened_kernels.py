@@ -21,6 +21,7 @@ from lineardyn.flow._kernels import (
     DONE,
     ENTRIES,
     FAST,
+    INT,
     MAX_STEPS,
     MOST,
     MOST_STAGES,
@@ -157,8 +158,8 @@ def _passive_coefficients(y, weights, passive, constant, sizes, rows, work, c):
         work[hidden + n + f] = factor * y[n + f]
     for k in range(0, outputs, 4):
         some = min(4, outputs - k)
-        compose(work, 0, y, (k + 1) * width, work, hidden, some, 1, 1, width)
-        dots(work, 0, some, x, width, terms, work, c + k * terms)
+        compose(work, INT(0), y, (k + 1) * width, work, hidden, some, INT(1), INT(1), width)
+        dots(work, INT(0), some, x, width, terms, work, c + k * terms)
 
 
 @njit(nogil=True, cache=True)
