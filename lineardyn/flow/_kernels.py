@@ -349,6 +349,13 @@ def combinations(c, x, e):
         combine(flat_c, row * terms, INT(4), terms, flat_x, n, flat_e, row * n)
 
 
+@njit(nogil=True, cache=True)
+def copy(source, out):
+    """``out = source``, both flat: numba takes a tenth of a second to compile an assignment to a slice."""
+    for i in range(U(out.size)):
+        out[i] = source[i]
+
+
 # --- the right-hand side ---------------------------------------------------------------------------------------------
 
 
@@ -772,8 +779,8 @@ def advance_runge_kutta(
             counts[NEXT] += 1
         if counts[NEXT] > first:
             _interpolate(y, stages, t, h, first, counts[NEXT], counts, times, out, interpolant, at)
-        y[:] = trial
-        stages[0] = stages[n_main]
+        copy(trial, y)
+        copy(stages[n_main], stages[0])
         control[TIME] = new
         while counts[NEXT] < times.size and times[counts[NEXT]] <= new:
             record(out, counts[NEXT], y, counts)
@@ -812,7 +819,10 @@ def _interpolate(y, stages, t, h, first, stop, counts, times, out, interpolant, 
     c = np.zeros((stop - first) * TERMS)
     m = INT(0)
     for j in range(terms):
-        if np.abs(interpolant[j]).max() > 0.0:
+        used = False
+        for power in range(degree):
+            used = used or interpolant[j, power] != 0.0
+        if used:
             at[m] = U(j * n)
             for row in range(first, stop):
                 theta, value = (times[row] - t) / h, 0.0
@@ -908,7 +918,7 @@ def rkc_step(
     dt_two, dt_one = 0.0, 1.0
     ddt_two, ddt_one = 0.0, 0.0
     mu_first = w1 * b_one
-    two[:] = y
+    copy(y, two)
     _euler_step(one, y, f0, h * mu_first)
     a_one = 1.0 - b_one * w0
     for _ in range(2, s + 1):
@@ -1028,8 +1038,8 @@ def advance_chebyshev(
             hermite(f, y, new_y, f0, f1, h, (times[counts[NEXT]] - t) / h)
             record(out, counts[NEXT], f, counts)
             counts[NEXT] += 1
-        y[:] = new_y
-        f0[:] = f1
+        copy(new_y, y)
+        copy(f1, f0)
         control[TIME] = new
         while counts[NEXT] < times.size and times[counts[NEXT]] <= new:
             record(out, counts[NEXT], y, counts)

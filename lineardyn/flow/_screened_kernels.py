@@ -43,6 +43,7 @@ from lineardyn.flow._kernels import (
     chebyshev_growth,
     combine,
     compose,
+    copy,
     dots,
     finite,
     flow,
@@ -244,7 +245,7 @@ def advance_screened(
     sizes, rows, target, gain = borrowed(sizes), borrowed(rows), borrowed(target), borrowed(gain)
     end, n, outputs, terms = times[-1], screen.shape[1], sizes[2], gain.size
     before, after, mean, left, proposed = residuals[0], residuals[1], residuals[2], residuals[3], residuals[4]
-    new, inside, passive = buffers[0], buffers[1], screen[PASSIVE]
+    new, inside, passive = buffers[0, : y.size], buffers[1, : y.size], screen[PASSIVE]
     square, real, imaginary = screen[3], screen[4], screen[5]
     e_at, c_at = 10 * n, (2 * outputs + 16) * n
     offsets = np.zeros(3, dtype=np.int64)  # of the compact state
@@ -279,7 +280,7 @@ def advance_screened(
             counts[CALLS] += 1
             control[RESIDUAL] = 0.0
         if not chosen:
-            vector[:] = f0
+            copy(f0, vector)
             counts[UNTIL_RADIUS] = 0
         h = min(control[STEP], end - t)
         if counts[UNTIL_RADIUS] <= 0:
@@ -311,7 +312,7 @@ def advance_screened(
         _mean_rows(before, after, rows, work, e_at, mean)
         _rotate(y, new, work[e_at:], h, decay, passive, square, real, imaginary)
         _passive_coefficients(new, weights, passive, constant, sizes, rows, work, c_at)
-        proposed[:] = left
+        copy(left.reshape(-1), proposed.reshape(-1))
         drift = _drift(target, gain, work, c_at, proposed)
         error = rkc_error(a, b, f0, f1, h, control[ENTRIES], rtol, atol)
         if not (np.isfinite(error) and np.isfinite(drift)):
@@ -345,9 +346,9 @@ def advance_screened(
             record(out, counts[NEXT], inside, counts)
             counts[NEXT] += 1
         _scatter(b, new, index, count, n, padded)
-        y[:] = new
-        a[:] = b
-        left[:] = proposed
+        copy(new, y)
+        copy(b, a)
+        copy(proposed.reshape(-1), left.reshape(-1))
         control[RESIDUAL] = 1.0
         control[TIME] = upto
         while counts[NEXT] < times.size and times[counts[NEXT]] <= upto:

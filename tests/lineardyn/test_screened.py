@@ -134,3 +134,15 @@ def test_the_same_bits_whatever_is_recorded():
     few, many = ([1.0, 8.0], np.linspace(0.05, 8.0, 160))
     ends = [gradient_flow(network, moments, weights, t, rtol=1e-4, atol=1e-7).states[-1] for t in (few, many)]
     np.testing.assert_array_equal(*ends)
+
+
+def test_more_rows_of_statistics_than_outputs():
+    """Few samples: their rows are more than those of the state, and need not be orthogonal."""
+    images = np.geomspace(8.0, 0.5, 12)[:, None, None, None] * np.random.default_rng(0).standard_normal((12, 1, 8, 8))
+    moments = SecondMoments.from_data(images, np.arange(12) % 3, form="samples")
+    network = LinearCNN((1, 8, 8), n_outputs=3)
+    weights, times = network.init_small(1e-3, rng=0), np.linspace(0.0, 20.0, 30)[1:]
+    run = gradient_flow(network, moments, weights, times, rtol=1e-4, atol=1e-7)
+    assert "n_active" in run.stats
+    exact = gradient_flow(network, moments, weights, times, method="tsit5", rtol=1e-9, atol=1e-12)
+    assert np.abs(run.loss - exact.loss).max() <= 60 * 1e-4 * run.loss[0]
