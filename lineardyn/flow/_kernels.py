@@ -1,4 +1,4 @@
-"""The jitted arithmetic: right-hand side, integrators and descent, all in packed Fourier coordinates.
+"""The jitted arithmetic: right-hand side, embedded pairs and descent, all in packed Fourier coordinates.
 
 One file, because numba's disk cache does not see changes of a jitted helper in another file (numba#1833). Kernels take
 arrays and scalars only; what they mean (tableaus, networks, statistics) lives in the modules that call them.
@@ -27,8 +27,7 @@ TIME, STEP, OLD_ERROR, OLD_STEP, RADIUS, FIXED, WATCH, ENTRIES = 0, 1, 2, 3, 4, 
 # slots of its integer counters, and of the layout of a state
 STEPS, REJECTED, CALLS, NEXT, UNTIL_RADIUS, MOST_STAGES, LIMITED, POWER, LENGTH, PADDED = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 
-MOST = 1000  # stages of one RKC step: Ctrl-C must not wait for more
-TERMS = 24  # of a sum over stages, at most: 16, and room to read eight at a time
+TERMS = 24  # of a sum over stages, at most: 13, and room to read eight at a time
 BLOCK = 2048  # doubles of a stage sum that stay in the cache
 
 
@@ -680,6 +679,9 @@ def _judge(stages, n_main, measured, measures, h, y, z, entries, rtol, atol):
 def record(out, row, y, counts):
     """A state without its padding to ``out[row]``."""
     length, padded, record = counts[LENGTH], counts[PADDED], out[row]
+    if length == padded:
+        copy(y, record)
+        return
     for spectrum in range(y.size // padded):
         source, aim = U(spectrum * padded), U(spectrum * length)
         for f in range(U(length)):
@@ -704,6 +706,14 @@ def bounded(y):
     return largest < 1e25 and finite(y)
 
 
+@njit(nogil=True, cache=True, fastmath=FAST)
+def squares(a):
+    total = 0.0
+    for i in range(a.size):
+        total += a[i] * a[i]
+    return total
+
+
 @njit(nogil=True, cache=True)
 def growth(y, f, entries, rtol, atol):
     """RMS of ``y`` over ``atol + rtol |y|``, RMS of ``y``, and the largest ``|f|``: over the latter the rate of growth.
@@ -714,7 +724,7 @@ def growth(y, f, entries, rtol, atol):
     largest = 0.0
     for i in range(f.size):
         largest = max(largest, abs(f[i]))
-    return np.sqrt(_scaled_square(y, y, y, rtol, atol) / entries), np.sqrt(_squares(y) / entries), largest
+    return np.sqrt(_scaled_square(y, y, y, rtol, atol) / entries), np.sqrt(squares(y) / entries), largest
 
 
 # --- explicit Runge-Kutta pairs --------------------------------------------------------------------------------------
@@ -840,226 +850,6 @@ def _interpolate(y, stages, t, h, first, stop, counts, times, out, interpolant, 
         for row in range(first, stop):
             aim = U(row * out.shape[1] + spectrum * length)
             _sum_block(flat_out, aim, y, U(start), flat, at, c, (row - first) * TERMS, m, U(start), size)
-
-
-# --- stabilised Runge-Kutta-Chebyshev --------------------------------------------------------------------------------
-
-
-@njit(nogil=True, cache=True)
-def spectral_radius(
-    y, f, vector, shifted, image, iterations,
-    conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
-):  # fmt: skip
-    """``ρ(∂f/∂y)`` by nonlinear power iteration from ``vector``, left in ``vector``; returns ``(ρ, right-hand sides)``.
-
-    The flow's Jacobian is minus a Hessian, similar to a symmetric matrix: the iteration converges to |λ|_max.
-    """
-    size = np.sqrt(_squares(y))
-    step = 1e-7 * size if size > 0.0 else 1e-7
-    length = np.sqrt(_squares(vector))
-    if not length > 0.0:
-        vector[:] = 1.0
-        length = np.sqrt(float(y.size))
-    radius = 0.0
-    used = 0
-    for iteration in range(iterations):
-        for i in range(y.size):
-            shifted[i] = y[i] + step * (vector[i] / length)
-        flow(shifted, image, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
-        used += 1
-        for i in range(y.size):
-            vector[i] = (image[i] - f[i]) / step
-        length = np.sqrt(_squares(vector))
-        previous, radius = radius, length
-        if not length > 0.0:
-            vector[:] = 1.0
-            return 0.0, used
-        if iteration > 0 and abs(radius - previous) <= 0.02 * radius:
-            break
-    return radius, used
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def _squares(a):
-    total = 0.0
-    for i in range(a.size):
-        total += a[i] * a[i]
-    return total
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def _chebyshev_step(two, one, y, f, f0, c_two, c_one, c_y, c_f, c_f0):
-    """``two = c_two·two + c_one·one + c_y·y + c_f·f + c_f0·f0``."""
-    for i in range(U(two.size)):
-        two[i] = c_two * two[i] + c_one * one[i] + c_y * y[i] + c_f * f[i] + c_f0 * f0[i]
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def _euler_step(out, y, f, h):
-    for i in range(U(y.size)):
-        out[i] = y[i] + h * f[i]
-
-
-@njit(nogil=True, cache=True)
-def rkc_step(
-    y, f0, h, s, one, two, f,
-    conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
-):  # fmt: skip
-    """One RKC step of s stages [Sommeijer, Shampine, Verwer 1997, eq 2.1-2.4]; returns the array with the new point.
-
-    ``one`` and ``two`` are scratch, one of which comes back. Damping ε = 2/13: β(s) ≈ 0.653 (s² - 1).
-    """
-    w0 = 1.0 + 2.0 / (13.0 * s * s)
-    root = np.sqrt(w0 * w0 - 1.0)
-    arg = s * np.log(w0 + root)
-    w1 = np.sinh(arg) * (w0 * w0 - 1.0) / (np.cosh(arg) * s * root - w0 * np.sinh(arg))
-    b_two = b_one = 1.0 / (4.0 * w0 * w0)  # b_0 = b_1 = b_2
-    t_two, t_one = 1.0, w0
-    dt_two, dt_one = 0.0, 1.0
-    ddt_two, ddt_one = 0.0, 0.0
-    mu_first = w1 * b_one
-    copy(y, two)
-    _euler_step(one, y, f0, h * mu_first)
-    a_one = 1.0 - b_one * w0
-    for _ in range(2, s + 1):
-        t = 2.0 * w0 * t_one - t_two
-        dt = 2.0 * w0 * dt_one - dt_two + 2.0 * t_one
-        ddt = 2.0 * w0 * ddt_one - ddt_two + 4.0 * dt_one
-        b = ddt / (dt * dt)
-        mu = 2.0 * w0 * b / b_one
-        nu = -b / b_two
-        mu_f = mu * w1 / w0
-        gamma = -mu_f * a_one
-        flow(one, f, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
-        _chebyshev_step(two, one, y, f, f0, nu, mu, 1.0 - mu - nu, h * mu_f, h * gamma)
-        one, two = two, one
-        a_one = 1.0 - b * t
-        b_two, b_one = b_one, b
-        t_two, t_one = t_one, t
-        dt_two, dt_one = dt_one, dt
-        ddt_two, ddt_one = ddt_one, ddt
-    return one
-
-
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")  # a check for zero stops vectorising
-def rkc_error(y, z, f0, f1, h, entries, rtol, atol):
-    """RMS of ``0.8 (y - z) + 0.4 h (f0 + f1)`` over the scale [Sommeijer, Shampine, Verwer 1997, eq 2.9]."""
-    total = 0.0
-    for i in range(y.size):
-        e = 0.8 * (y[i] - z[i]) + 0.4 * h * (f0[i] + f1[i])
-        x = e / (atol + rtol * max(abs(y[i]), abs(z[i])))
-        total += x * x
-    return np.sqrt(total / entries)
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def hermite(out, y, z, f0, f1, h, theta):
-    """Cubic interpolation of both ends of a step."""
-    a = theta * theta * (3.0 - 2.0 * theta)
-    b = h * theta * (1.0 - theta) ** 2
-    c = -h * theta * theta * (1.0 - theta)
-    for i in range(out.size):
-        out[i] = y[i] + a * (z[i] - y[i]) + b * f0[i] + c * f1[i]
-
-
-@njit(nogil=True, cache=True)
-def advance_chebyshev(
-    y, stages, control, counts, times, out, budget, max_steps, rtol, atol,
-    conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
-):  # fmt: skip
-    """Take up to ``budget`` steps of RKC, stages chosen for the spectral radius; returns a status code.
-
-    ``stages`` rows: f(y), f(new), eigenvector, and three vectors of the recursion; ``control[FIXED]`` > 0 fixes the
-    step and the number of stages.
-    """
-    y, stages, out = borrowed(y), borrowed(stages), borrowed(out)
-    sizes, offsets, weights, work = borrowed(sizes), borrowed(offsets), borrowed(weights), borrowed(work)
-    rows, target, gain, matrix = borrowed(rows), borrowed(target), borrowed(gain), borrowed(matrix)
-    end = times[-1]
-    f0, f1, vector, one, two, f = stages[0], stages[1], stages[2], stages[3], stages[4], stages[5]
-    most = min(MOST, max(2, int(np.sqrt(rtol / (10.0 * 2.3e-16)))))  # round-off grows with the square of the stages
-    for _ in range(budget):
-        t = control[TIME]
-        if counts[NEXT] >= times.size:
-            return DONE
-        if counts[STEPS] + counts[REJECTED] >= max_steps:
-            return MAX_STEPS
-        if control[FIXED] == 0.0 and counts[UNTIL_RADIUS] <= 0:
-            radius, used = spectral_radius(
-                y, f0, vector, one, two, 50,
-                conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
-            )  # fmt: skip
-            counts[CALLS] += used
-            counts[POWER] += used
-            if not np.isfinite(radius):
-                return NON_FINITE
-            control[RADIUS] = 1.1 * radius
-            counts[UNTIL_RADIUS] = 20
-        h = min(control[STEP], end - t)
-        if control[FIXED] > 0.0:
-            s = int(control[FIXED])
-        else:
-            s = 1 + int(np.sqrt(1.54 * h * control[RADIUS] + 1.0))
-            if s > most:
-                s = most
-                h = (s * s - 1.0) / (1.54 * control[RADIUS])
-            s = max(s, 2)
-        if t + h <= t:
-            return STEP_TOO_SMALL
-        new_y = rkc_step(
-            y, f0, h, s, one, two, f,
-            conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
-        )  # fmt: skip
-        flow(new_y, f1, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
-        counts[CALLS] += s
-        counts[MOST_STAGES] = max(counts[MOST_STAGES], s)
-        error = rkc_error(y, new_y, f0, f1, h, control[ENTRIES], rtol, atol)
-        if control[FIXED] > 0.0:
-            error = 0.0 if np.isfinite(error) else error
-        if not np.isfinite(error):
-            counts[REJECTED] += 1
-            if not finite(f0):
-                return NON_FINITE
-            control[STEP] = 0.1 * h
-            counts[UNTIL_RADIUS] = 0
-            if t + 0.1 * h <= t:
-                return NON_FINITE
-            continue
-        if error > 1.0:
-            counts[REJECTED] += 1
-            control[STEP] = h * max(0.1, 0.8 * error ** (-1.0 / 3.0))
-            if counts[UNTIL_RADIUS] < 20:
-                counts[UNTIL_RADIUS] = 0
-            continue
-        counts[STEPS] += 1
-        counts[UNTIL_RADIUS] -= 1
-        new = end if h == end - t else t + h
-        while counts[NEXT] < times.size and times[counts[NEXT]] < new:
-            hermite(f, y, new_y, f0, f1, h, (times[counts[NEXT]] - t) / h)
-            record(out, counts[NEXT], f, counts)
-            counts[NEXT] += 1
-        copy(new_y, y)
-        copy(f1, f0)
-        control[TIME] = new
-        while counts[NEXT] < times.size and times[counts[NEXT]] <= new:
-            record(out, counts[NEXT], y, counts)
-            counts[NEXT] += 1
-        if control[FIXED] == 0.0:
-            control[STEP] = h * chebyshev_growth(error, control[OLD_ERROR], h, control[OLD_STEP])
-            control[OLD_ERROR] = max(error, 1e-10)
-            control[OLD_STEP] = h
-    return RUNNING
-
-
-@njit(nogil=True, cache=True)
-def chebyshev_growth(error, old_error, h, old_h):
-    """Predictive controller of RKC [Sommeijer, Shampine, Verwer 1997, eq 2.11]."""
-    if error == 0.0:
-        return 10.0
-    plain = error ** (-1.0 / 3.0)
-    if old_h > 0.0:
-        plain = min(plain, plain * (h / old_h) * (old_error / error) ** (1.0 / 3.0)) if old_error > 0.0 else plain
-    return min(10.0, max(0.1, 0.9 * plain))
 
 
 # --- gradient descent ------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""RKC for flows in which few frequencies matter: the others move by the exact flow of a frozen residual.
+"""RKC and ROCK4 for flows in which few frequencies matter: the others move by the exact flow of a frozen residual.
 
 For P's network (one channel in, one hidden) each frequency obeys, given E = S - B D, a linear equation of its own,
 
@@ -6,7 +6,8 @@ For P's network (one channel in, one hidden) each frequency obeys, given E = S -
 
 a hyperbolic rotation in the plane of κ and ``Σ_k e_k conj(A_k)``. *Passive* frequencies, whose part in B changes by
 less than the tolerance in a step, take one such rotation with the mean of E; the *active* ones, few once modes are
-learned (theory section 2.4; Pinson et al. fig 5), go through the stages of RKC, which cost as much as they are many.
+learned (theory section 2.4; Pinson et al. fig 5), go through the stages of the stabilised method, which cost as much as
+they are many.
 
 numba's disk cache does not see changes of ``_kernels`` from here (numba#1833): the tests clear it where it is older.
 """
@@ -23,13 +24,9 @@ from lineardyn.flow._kernels import (
     FAST,
     INT,
     MAX_STEPS,
-    MOST,
     MOST_STAGES,
     NEXT,
     NON_FINITE,
-    OLD_ERROR,
-    OLD_STEP,
-    POWER,
     RADIUS,
     REJECTED,
     RUNNING,
@@ -40,19 +37,27 @@ from lineardyn.flow._kernels import (
     UNTIL_RADIUS,
     U,
     borrowed,
-    chebyshev_growth,
     combine,
     compose,
     copy,
     dots,
     finite,
     flow,
-    hermite,
     record,
-    rkc_error,
-    rkc_step,
-    spectral_radius,
-)  # fmt: skip
+)
+from lineardyn.flow._stabilised_kernels import (
+    BASE,
+    NEW,
+    ROOM,
+    SLOPE,
+    VECTOR,
+    accept,
+    choose_stages,
+    hermite,
+    reject,
+    renew_radius,
+    stabilised_step,
+)
 
 # slots of the control blocks beside those of the other integrators
 THRESHOLD, SCALE, RESIDUAL = 8, 9, 10
@@ -60,6 +65,13 @@ ACTIVE = 10
 DRIFT = 0.2  # share of the tolerance by which the passive part of B may change in a step
 SIMILAR = 0.1  # of the largest change: those that matter are made active together
 PASSIVE, REACH, SIGNIFICANCE = 0, 1, 2  # rows of ``screen``
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _add_squares(out, y, a, n):
+    """Add ``|y[a:]|²`` of n complex numbers."""
+    for f in range(n):
+        out[f] += y[a + f] * y[a + f] + y[a + n + f] * y[a + n + f]
 
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
@@ -70,8 +82,7 @@ def _significance(y, weights, reach, constant, out):
         out[f] = 0.0
     for k in range(1, y.size // (2 * n)):
         a = 2 * k * n
-        for f in range(n):
-            out[f] += y[a + f] * y[a + f] + y[a + n + f] * y[a + n + f]
+        _add_squares(out, y, U(a), U(n))
     for f in range(n):
         kappa = y[f] * y[f] + y[n + f] * y[n + f]
         out[f] = constant * weights[f] * reach[f] * np.sqrt(kappa * out[f])
@@ -229,27 +240,29 @@ def _mean_rows(before, after, rows, work, to, mean):
 
 @njit(nogil=True, cache=True)
 def advance_screened(
-    y, buffers, screen, index, residuals, control, counts, times, out, budget, max_steps, rtol, atol,
+    y, buffers, stages, screen, index, residuals, control, counts, times, out, budget, max_steps, rtol, atol, order,
+    most, n_stages, lengths, starts, steps, ends,
     conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
 ):  # fmt: skip
     """Take up to ``budget`` steps; returns a status code.
 
-    ``buffers (11, n)``: new state, state inside a step; compact y, f(y), f(new), eigenvector, two vectors and f of the
-    recursion; compact rows and weights of the statistics. ``screen (6, F)``: 1 where passive; largest row of the
+    ``buffers (5, n)``: new state, state inside a step; compact y, rows and weights of the statistics. ``stages``: room
+    for the ten vectors of ``advance_stabilised``, compact. ``screen (6, F)``: 1 where passive; largest row of the
     statistics; significance; three rows of scratch. ``index (F)``: the active frequencies, ``counts[ACTIVE]`` of them,
     negative where they must be chosen anew. ``residuals (5, K, R)``: coefficients of E at both ends and their mean, and
     the target less the passive part, at the start and as proposed. ``work``: ``(2 K + 16) F + K R`` numbers or more.
     """
-    y, buffers, screen, index, out = borrowed(y), borrowed(buffers), borrowed(screen), borrowed(index), borrowed(out)
-    residuals, offsets, weights, work = borrowed(residuals), borrowed(offsets), borrowed(weights), borrowed(work)
-    sizes, rows, target, gain = borrowed(sizes), borrowed(rows), borrowed(target), borrowed(gain)
+    y, buffers, stages, screen = borrowed(y), borrowed(buffers), borrowed(stages), borrowed(screen)
+    index, out, residuals, work = borrowed(index), borrowed(out), borrowed(residuals), borrowed(work)
+    weights, sizes, rows, target, gain = (
+        borrowed(weights), borrowed(sizes), borrowed(rows), borrowed(target), borrowed(gain),
+    )  # fmt: skip
     end, n, outputs, terms = times[-1], screen.shape[1], sizes[2], gain.size
     before, after, mean, left, proposed = residuals[0], residuals[1], residuals[2], residuals[3], residuals[4]
     new, inside, passive = buffers[0, : y.size], buffers[1, : y.size], screen[PASSIVE]
     square, real, imaginary = screen[3], screen[4], screen[5]
     e_at, c_at = 10 * n, (2 * outputs + 16) * n
-    offsets = np.zeros(3, dtype=np.int64)  # of the compact state
-    most = min(MOST, max(2, int(np.sqrt(rtol / (10.0 * 2.3e-16)))))
+    compact = np.zeros(3, dtype=np.int64)  # offsets of the layers
     for _ in range(budget):
         t = control[TIME]
         if counts[NEXT] >= times.size:
@@ -263,49 +276,37 @@ def advance_screened(
         padded = max(8, (count + 7) // 8 * 8)
         width = 2 * padded
         size = (outputs + 1) * width
-        offsets[1], offsets[2] = width, size
-        a, f0, f1, vector = buffers[2, :size], buffers[3, :size], buffers[4, :size], buffers[5, :size]
-        one, two, f = buffers[6, :size], buffers[7, :size], buffers[8, :size]
-        x, w = buffers[9, : terms * width].reshape(terms, width), buffers[10, :width]
+        compact[1], compact[2] = width, size
+        a, room = buffers[2, :size], stages[: ROOM * size].reshape(ROOM, size)
+        x, w = buffers[3, : terms * width].reshape(terms, width), buffers[4, :width]
+        f0, f1 = room[BASE], room[NEW]
         if not chosen:
             _gather(y, a, index, count, n, padded)
-            _gather(rows.reshape(-1), buffers[9], index, count, n, padded)
-            _gather(weights, buffers[10], index, count, n, padded)
+            _gather(rows.reshape(-1), buffers[3], index, count, n, padded)
+            _gather(weights, buffers[4], index, count, n, padded)
             _passive_coefficients(y, weights, passive, constant, sizes, rows, work, c_at)
             _drift(target, gain, work, c_at, left)
             control[RESIDUAL] = 1.0
         if control[RESIDUAL] > 0.0:  # the passive part has changed, and with it f
-            flow(a, f0, conv, sizes, offsets, w, constant, decay, dense, x, left, gain, matrix, work)
+            flow(a, f0, conv, sizes, compact, w, constant, decay, dense, x, left, gain, matrix, work)
             _copy_coefficients(work, 4 * width, before)
             counts[CALLS] += 1
             control[RESIDUAL] = 0.0
         if not chosen:
-            copy(f0, vector)
+            copy(f0, room[VECTOR])
             counts[UNTIL_RADIUS] = 0
-        h = min(control[STEP], end - t)
-        if counts[UNTIL_RADIUS] <= 0:
-            radius, used = spectral_radius(
-                a, f0, vector, one, two, 50,
-                conv, sizes, offsets, w, constant, decay, dense, x, left, gain, matrix, work,
-            )  # fmt: skip
-            counts[CALLS] += used
-            counts[POWER] += used
-            if not np.isfinite(radius):
-                return NON_FINITE
-            control[RADIUS] = 1.1 * radius
-            counts[UNTIL_RADIUS] = 20
-        s = 1 + int(np.sqrt(1.54 * h * control[RADIUS] + 1.0))
-        if s > most:
-            s = most
-            h = (s * s - 1.0) / (1.54 * control[RADIUS])
-        s = max(s, 2)
+        if counts[UNTIL_RADIUS] <= 0 and not renew_radius(
+            a, room, control, counts,
+            conv, sizes, compact, w, constant, decay, dense, x, left, gain, matrix, work,
+        ):  # fmt: skip
+            return NON_FINITE
+        s, row, h = choose_stages(order, min(control[STEP], end - t), control[RADIUS], most, n_stages, lengths)
         if t + h <= t:
             return STEP_TOO_SMALL
-        b = rkc_step(
-            a, f0, h, s, one, two, f,
-            conv, sizes, offsets, w, constant, decay, dense, x, left, gain, matrix, work,
+        b, error = stabilised_step(
+            a, room, h, order, s, row, starts, steps, ends, control[ENTRIES], rtol, atol,
+            conv, sizes, compact, w, constant, decay, dense, x, left, gain, matrix, work,
         )  # fmt: skip
-        flow(b, f1, conv, sizes, offsets, w, constant, decay, dense, x, left, gain, matrix, work)
         _copy_coefficients(work, 4 * width, after)
         counts[CALLS] += s
         counts[MOST_STAGES] = max(counts[MOST_STAGES], s)
@@ -314,35 +315,23 @@ def advance_screened(
         _passive_coefficients(new, weights, passive, constant, sizes, rows, work, c_at)
         copy(left.reshape(-1), proposed.reshape(-1))
         drift = _drift(target, gain, work, c_at, proposed)
-        error = rkc_error(a, b, f0, f1, h, control[ENTRIES], rtol, atol)
-        if not (np.isfinite(error) and np.isfinite(drift)):
-            counts[REJECTED] += 1
-            if not finite(f0):
+        if not (error <= 1.0 and drift < np.inf):
+            if drift == np.inf:
+                error = drift
+            if reject(control, counts, error, t, h, order) or not finite(f0):
                 return NON_FINITE
-            control[STEP] = 0.1 * h
-            counts[UNTIL_RADIUS] = 0
-            if t + 0.1 * h <= t:
-                return NON_FINITE
-            continue
-        if error > 1.0:
-            counts[REJECTED] += 1
-            control[STEP] = h * max(0.1, 0.8 * error ** (-1.0 / 3.0))
-            if counts[UNTIL_RADIUS] < 20:
-                counts[UNTIL_RADIUS] = 0
             continue
         if drift > DRIFT * rtol * control[SCALE]:  # some of them matter after all
             counts[REJECTED] += 1
             _activate(y, new, weights, screen, constant)
             counts[ACTIVE] = -1
             continue
-        counts[STEPS] += 1
-        counts[UNTIL_RADIUS] -= 1
         upto = end if h == end - t else t + h
         while counts[NEXT] < times.size and times[counts[NEXT]] < upto:
             part = times[counts[NEXT]] - t
             _rotate(y, inside, work[e_at:], part, decay, passive, square, real, imaginary)
-            hermite(f, a, b, f0, f1, h, part / h)
-            _scatter(f, inside, index, count, n, padded)
+            hermite(room[SLOPE], a, b, f0, f1, h, part / h)
+            _scatter(room[SLOPE], inside, index, count, n, padded)
             record(out, counts[NEXT], inside, counts)
             counts[NEXT] += 1
         _scatter(b, new, index, count, n, padded)
@@ -354,7 +343,5 @@ def advance_screened(
         while counts[NEXT] < times.size and times[counts[NEXT]] <= upto:
             record(out, counts[NEXT], y, counts)
             counts[NEXT] += 1
-        control[STEP] = h * chebyshev_growth(error, control[OLD_ERROR], h, control[OLD_STEP])
-        control[OLD_ERROR] = max(error, 1e-10)
-        control[OLD_STEP] = h
+        accept(control, counts, error, h, order)
     return RUNNING

@@ -39,6 +39,11 @@ class KernelArguments(NamedTuple):
     work: Floats
 
     @property
+    def few(self) -> bool:
+        """Few enough rows of statistics, and outputs, for the kernels' own products, which beat BLAS there."""
+        return not self.dense and max(self.gain.size, int(self.sizes[-1])) <= _kernels.FEW
+
+    @property
     def flops(self) -> float:
         """Operations of the two matrix products of one right-hand side."""
         outputs, width = int(self.sizes[-1]), self.weights.size
@@ -95,12 +100,10 @@ def flow_arguments(
     network: LinearNetwork, moments: SecondMoments, weight_decay: float
 ) -> tuple[KernelArguments, Layout]:
     """The same for integrators: padded where the statistics have few rows, as they then cost nothing to copy."""
-    from lineardyn.networks import LinearCNN
-
+    arguments = kernel_arguments(network, moments, weight_decay)
+    if not (arguments.few and arguments.conv):
+        return arguments, Layout(1, 1)
     stats, length = moments.statistics, moments.half.size
-    few = not stats.dense and len(stats.gain) <= _kernels.FEW and network.n_outputs <= _kernels.FEW
-    if not (few and isinstance(network, LinearCNN)):
-        return kernel_arguments(network, moments, weight_decay), Layout(1, 1)
     layout = Layout(length, -(-length // LANES) * LANES)
     padded = stats._replace(rows=layout.pad(stats.rows))
     offsets = network.offsets // layout.length * layout.padded

@@ -1,4 +1,4 @@
-"""Which frequencies matter to RKC, and room for those that do."""
+"""Which frequencies matter to a stabilised method, and room for those that do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lineardyn.flow import _kernels
+from lineardyn.flow import _stabilised_kernels
 from lineardyn.flow.arguments import KernelArguments, aligned
 
 __all__ = ["Screening", "can_screen"]
@@ -17,9 +17,8 @@ Floats = NDArray[np.float64]
 
 def can_screen(arguments: KernelArguments) -> bool:
     """Whether the network is P's (one channel in, one hidden, a dense layer) and its statistics have few rows."""
-    sizes, few = arguments.sizes, _kernels.FEW
-    small = not arguments.dense and sizes[-1] <= few and arguments.gain.size <= few
-    return bool(arguments.conv and len(sizes) == 3 and sizes[0] == sizes[1] == 1 and small)
+    sizes = arguments.sizes
+    return bool(arguments.conv and arguments.few and len(sizes) == 3 and sizes[0] == sizes[1] == 1)
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,7 @@ class Screening:
     """
 
     buffers: Floats
+    stages: Floats
     screen: Floats
     index: NDArray[np.int64]
     residuals: Floats
@@ -50,7 +50,8 @@ class Screening:
         live = arguments.gain > 0.0
         largest = np.abs(arguments.target[:, live] / arguments.gain[live]).max(initial=0.0)
         return cls(
-            buffers=aligned((11, max(size, terms * 2 * n))),
+            buffers=aligned((5, max(size, terms * 2 * n))),
+            stages=aligned((_stabilised_kernels.ROOM * size,)),
             screen=screen,
             index=np.zeros(n, dtype=np.int64),
             residuals=np.zeros((5, outputs, terms)),

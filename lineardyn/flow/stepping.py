@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.errors import Status
-from lineardyn.flow import _kernels, _screened_kernels
+from lineardyn.flow import _kernels, _screened_kernels, _stabilised_kernels
 from lineardyn.flow.arguments import KernelArguments, Layout, aligned, flow_arguments
+from lineardyn.flow.rock4 import NO_RECURRENCES, most_stages, recurrences
 from lineardyn.flow.screening import Screening, can_screen
 from lineardyn.flow.tableaus import TABLEAUS
 from lineardyn.validation import check_choice, check_count, check_number
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
 __all__ = ["METHODS", "Integration", "fixed_steps", "integrate"]
 
 Floats = NDArray[np.float64]
-METHODS = ("bs32", "tsit5", "dop853", "rkc")
+METHODS = ("bs32", "tsit5", "dop853", "rkc", "rock4")
 MAX_STEPS = 10_000_000
 WATCH = 3
 """Steps in a row that stability must limit before ``auto`` thinks of RKC."""
+EARLY_SHARE = 0.1
+"""Of the tolerance, with which ``auto`` starts: early errors grow with the modes, and cost little at order 8."""
 FINEST_STABILISED = 1e-8
 """Below this rtol the order 2 of RKC is too low, whatever the stiffness."""
 CALL_FLOPS = 2e8
@@ -69,12 +72,13 @@ def integrate(
     switching = method == "auto"
     first = "dop853" if switching else method
     arguments, layout = flow_arguments(network, moments, weight_decay)
-    run = _Run(arguments, layout, layout.pad(start), times, first, rtol, atol)
+    share = EARLY_SHARE if switching else 1.0
+    run = _Run(arguments, layout, layout.pad(start), times, first, share * rtol, share * atol)
     code = run.advance_all(max_steps, report, watch=WATCH if switching and rtol >= FINEST_STABILISED else 0)
     stats = run.stats()
     if code == _kernels.STIFF:
         first_rhs = run.stats()["n_rhs"]
-        run = run.stabilised()
+        run = run.stabilised(rtol, atol)
         code = run.advance_all(max_steps, report)
         stats = {**run.stats(), "method": f"{first}, then {run.method}", "t_stiff": run.since, "n_rhs_stiff": first_rhs}
     reached = int(run.counts[_kernels.NEXT])
@@ -99,7 +103,7 @@ class _Run:
         self.rtol, self.atol = rtol, atol
         self.y = start
         self.tableau = TABLEAUS.get(method)
-        n_stages = len(self.tableau.table) if self.tableau else 6
+        n_stages = len(self.tableau.table) if self.tableau else _stabilised_kernels.ROOM
         entries = start.size // layout.padded * layout.length
         rows = aligned((n_stages + 1, start.size))
         self.stages, self.trial = rows[:n_stages], rows[n_stages]
@@ -159,13 +163,13 @@ class _Run:
         assert self.tableau is not None
         span = float(self.times[-1]) - float(self.control[_kernels.TIME])
         stiffness = float(self.control[_kernels.RADIUS]) * span
-        n_steps = 4.0 * self.rtol ** (-1.0 / 3.0)
+        n_steps = 4.0 * (self.rtol / EARLY_SHARE) ** (-1.0 / 3.0)
         explicit = self.tableau.n_main * span / float(self.control[_kernels.STEP])
         return bool(np.sqrt(0.5 * stiffness * n_steps) + 2.0 * n_steps < explicit)
 
-    def stabilised(self) -> _Run:
+    def stabilised(self, rtol: float, atol: float) -> _Run:
         """The rest of this run by RKC, from the point reached; what is recorded and counted goes on."""
-        run = _Run(self.arguments, self.layout, self.y, self.times, "rkc", self.rtol, self.atol)
+        run = _Run(self.arguments, self.layout, self.y, self.times, "rkc", rtol, atol)
         run.out, run.since = self.out, float(self.control[_kernels.TIME])
         run.control[[_kernels.TIME, _kernels.STEP]] = self.control[[_kernels.TIME, _kernels.STEP]]
         run.counts[:4] = self.counts[:4]
@@ -180,14 +184,29 @@ class _Run:
         self.control[slots] = self.screening.threshold, self.screening.scale
         self.counts[_screened_kernels.ACTIVE] = -1
 
+    @property
+    def order(self) -> int:
+        """Of the stabilised methods."""
+        return 4 if self.method == "rock4" else 2
+
+    @property
+    def most_stages(self) -> int:
+        """Round-off grows with the stages, of RKC with their square: they stay where it is a tenth of the tolerance."""
+        if self.order == 4:
+            return most_stages(self.rtol)
+        return int(np.clip(np.sqrt(self.rtol / (10.0 * 2.3e-16)), 2, _stabilised_kernels.MOST))
+
     def _advance(self, budget: int, max_steps: int) -> int:
         record = (self.control, self.counts, self.times, self.out, budget, max_steps, self.rtol, self.atol)
-        if self.screening is not None:
-            arguments = self.arguments._replace(work=self.screening.work)
-            room = (self.screening.buffers, self.screening.screen, self.screening.index, self.screening.residuals)
-            return int(_screened_kernels.advance_screened(self.y, *room, *record, *arguments))
         if self.tableau is None:
-            return int(_kernels.advance_chebyshev(self.y, self.stages, *record, *self.arguments))
+            family = (self.order, self.most_stages, *(recurrences() if self.order == 4 else NO_RECURRENCES))
+            if self.screening is None:
+                code = _stabilised_kernels.advance_stabilised(self.y, self.stages, *record, *family, *self.arguments)
+                return int(code)
+            room = self.screening
+            arguments = self.arguments._replace(work=room.work)
+            parts = (room.buffers, room.stages, room.screen, room.index, room.residuals)
+            return int(_screened_kernels.advance_screened(self.y, *parts, *record, *family, *arguments))
         t = self.tableau
         pair = (t.table, t.measured, t.measures, t.interpolant, t.n_main, t.error_order, t.stability)
         return int(_kernels.advance_runge_kutta(self.y, self.stages, self.trial, *record, *pair, *self.arguments))

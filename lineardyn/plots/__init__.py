@@ -24,6 +24,7 @@ from lineardyn.plots.learning import (
     plot_trajectory,
 )
 from lineardyn.plots.modes import plot_images, plot_modes, plot_power_spectrum, plot_singular_values
+from lineardyn.plots.stability import plot_stability
 from lineardyn.plots.style import color, save_figure
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "plot_power_spectrum",
     "plot_singular_values",
     "plot_spectrum_images",
+    "plot_stability",
     "plot_trajectory",
     "save_figure",
 ]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lineardyn.data import planted_modes
-from lineardyn.flow import _kernels
+from lineardyn.flow import _stabilised_kernels
 from lineardyn.flow.arguments import kernel_arguments, right_hand_side
 from lineardyn.flow.gradient_flow import gradient_flow
 from lineardyn.flow.stepping import fixed_steps
@@ -15,7 +15,7 @@ from lineardyn.networks import LinearCNN
 from tests import oracles
 from tests.lineardyn.problems import GROWTH, METHODS, PROBLEMS, hessian, solve
 
-ORDERS = {"bs32": 3, "tsit5": 5, "dop853": 8, "rkc": 2}
+ORDERS = {"bs32": 3, "tsit5": 5, "dop853": 8, "rkc": 2, "rock4": 4}
 
 # --- order -----------------------------------------------------------------------------------------------------------
 
@@ -45,6 +45,9 @@ ORDER_CASES = [
     ("rkc", "cnn-dense-channels", 0.1, [40, 80, 160, 320]),
     ("rkc", "cnn-growth", 4.0, [80, 160, 320]),
     ("rkc", "fcn-growth", 8.0, [80, 160, 320]),
+    ("rock4", "cnn-dense-channels", 0.1, [10, 20, 40, 80]),
+    ("rock4", "cnn-growth", 4.0, [40, 80, 160]),
+    ("rock4", "fcn-growth", 8.0, [40, 80, 160]),
 ]
 
 
@@ -58,8 +61,14 @@ def test_chebyshev_is_of_second_order_with_any_number_of_stages(n_stages):
     assert abs(observed_order("rkc", "cnn-dense-channels", 0.1, [40, 80, 160, 320], n_stages) - 2) <= 0.2
 
 
-# Orders of the dense output: cubic Hermite for bs32 (3) and rkc (2, the order of its ends), 4 for tsit5, 7 for dop853.
-DENSE = {"bs32": 3, "tsit5": 4, "dop853": 7, "rkc": 2}  # of order 6, which errs by h⁷ inside a step
+@pytest.mark.parametrize("n_stages", [5, 8, 13, 24])
+def test_rock_is_of_fourth_order_with_any_number_of_stages(n_stages):
+    assert abs(observed_order("rock4", "cnn-dense-channels", 0.1, [10, 20, 40, 80], n_stages) - 4) <= 0.2
+
+
+# Orders of the dense output: cubic Hermite for bs32, rock4 (3) and rkc (2, the order of its ends), 4 for tsit5, 7 for
+# dop853, whose interpolant of order 6 errs by h⁷ inside a step as cubic Hermite errs by h⁴.
+DENSE = {"bs32": 3, "tsit5": 4, "dop853": 7, "rkc": 2, "rock4": 4}
 
 
 @pytest.mark.parametrize("method", sorted(DENSE))
@@ -103,7 +112,7 @@ def test_spectral_radius_is_that_of_the_hessian(name):
     arguments, state = kernel_arguments(p.network, p.moments, p.decay), p.network.pack(p.weights)
     f = right_hand_side(arguments, state)
     vector, shifted, image = f.copy(), np.empty_like(f), np.empty_like(f)
-    radius, _ = _kernels.spectral_radius(state, f, vector, shifted, image, 50, *arguments)
+    radius, _ = _stabilised_kernels.spectral_radius(state, f, vector, shifted, image, 50, *arguments)
     assert 0.9 * largest <= radius <= 1.001 * largest
 
 
