@@ -1,0 +1,133 @@
+"""Linear convolutional networks, in packed Fourier coordinates."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lineardyn.fourier import check_kernel, ifft2
+from lineardyn.networks.network import LinearNetwork, Weights
+from lineardyn.validation import Rng, as_generator, check_number
+
+if TYPE_CHECKING:
+    from lineardyn.moments import SecondMoments
+
+__all__ = ["LinearCNN"]
+
+Floats = NDArray[np.float64]
+Complexes = NDArray[np.complex128]
+
+
+@dataclass(frozen=True)
+class LinearCNN(LinearNetwork):
+    r"""``f(x) = w_L · (w_{L-1} * ... * (w_1 * x))``: full-size circular kernels, then a dense last layer.
+
+    Weights: ``(C_l, H, W, C_{l-1})`` each, the last ``(K, H, W, C_{L-1})``. ``widths=(C_1, .., C_{L-1})``; the default
+    ``(1,)`` with one input channel is the network of Pinson et al.; ``()`` is one dense layer.
+
+    >>> network = LinearCNN((3, 8, 8), widths=(2,), n_outputs=4)
+    >>> network.shapes
+    [(2, 8, 8, 3), (4, 8, 8, 2)]
+    """
+
+    _: KW_ONLY
+    widths: tuple[int, ...] = (1,)
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        _, height, width = self.image_shape
+        return [(out, height, width, into) for into, out in itertools.pairwise(self.sizes)]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return (self.image_shape[0], *self.widths, self.n_outputs)
+
+    @property
+    def _state_shapes(self) -> list[tuple[int, ...]]:
+        return [(out, into, 2, self.half.size) for into, out in itertools.pairwise(self.sizes)]
+
+    def _check_layer(self, index: int, weight: ArrayLike) -> Floats:
+        return check_kernel(f"weights[{index}]", weight, self.shapes[index])  # type: ignore[arg-type]
+
+    def pack(self, weights: Sequence[ArrayLike]) -> Floats:
+        kernels = [w.transpose(0, 3, 1, 2).reshape(-1, *w.shape[1:3]) for w in self.check_weights(weights)]
+        packed = self.half.pack_images(np.concatenate(kernels))
+        convolutions = packed[: -len(kernels[-1]), 1]  # their spectrum is ŵ, the last layer's conj(ŵ)
+        np.negative(convolutions, out=convolutions)
+        return packed.ravel()
+
+    def unpack(self, state: Floats) -> Weights:
+        spectra = self._spectra(state[None])
+        spectra[-1] = spectra[-1].conj()
+        full = [self.half.unpack(np.stack([s[0].real, s[0].imag], axis=-2)) for s in spectra]
+        return [np.ascontiguousarray(ifft2(f).real.transpose(0, 2, 3, 1)) for f in full]
+
+    def _spectra(self, states: Floats) -> list[Complexes]:
+        """``A_1, .., A_{L-1}, B`` on the half spectrum: ``(T, C_l, C_{l-1}, F)`` each."""
+        cuts, shapes = self.offsets, self._state_shapes
+        blocks = [states[:, cuts[i] : cuts[i + 1]].reshape(-1, *shapes[i]) for i in range(self.depth)]
+        return [b[..., 0, :] + 1j * b[..., 1, :] for b in blocks]
+
+    @property
+    def constant(self) -> float:
+        """``P^{(L-1)/2}``, by which the product of unitary spectra must be multiplied."""
+        return float(self.n_pixels ** ((self.depth - 1) / 2))
+
+    def predictors(self, states: Floats) -> Floats:
+        first, *rest = self._spectra(states)
+        product = self.constant * first
+        for layer in rest:
+            product = np.einsum("toif,tijf->tojf", layer, product)
+        packed = np.stack([product.real, product.imag], axis=-2)
+        return packed.reshape(len(states), self.n_outputs, -1)
+
+    def pullback(self, state: Floats, residual: Floats) -> Floats:
+        layers = [s[0] for s in self._spectra(state[None])]
+        below = [self.constant * np.ones((1, 1, 1))]  # A_{l-1} ... A_1, the empty product first
+        for layer in layers[:-1]:
+            below.append(layer * below[-1] if len(below) == 1 else np.einsum("oif,ijf->ojf", layer, below[-1]))
+        parts = residual.reshape(self.n_outputs, self.image_shape[0], 2, -1)
+        above = parts[:, :, 0] + 1j * parts[:, :, 1]  # E, then (A_L ... A_{l+1})^H E
+        gradients = []
+        for i in reversed(range(self.depth)):
+            g = above * below[0] if i == 0 else np.einsum("ojf,ijf->oif", above, below[i].conj())
+            gradients.append(np.stack([g.real, g.imag], axis=-2).ravel())
+            above = np.einsum("oif,ojf->ijf", layers[i].conj(), above)
+        return np.concatenate(gradients[::-1])
+
+    def init_balanced(self, moments: SecondMoments, scale: float, *, rng: Rng) -> Weights:
+        r"""Balanced and aligned: at each frequency f of a mode every layer has the one singular value ``scale``.
+
+        f goes to the mode with the largest ``s_α ‖q_αf‖``; ``A_1 ∝ h_1 q_αf^H``, ``B ∝ u_α h_{L-1}^H`` with unit
+        vectors h of random phase drawn from ``rng``; 0 at frequencies in no mode. With one channel this is theory
+        section 2.1: ``|κ_f| = scale``, ``A_αf = |κ_f| exp(-i(arg κ_f + arg q_αf))``.
+        """
+        self.check_moments(moments)
+        scale = check_number("scale", scale, minimum=0.0)
+        generator = as_generator(rng)
+        modes = moments.modes()
+        kept = np.flatnonzero(~modes.null)
+        q = modes.q[kept].reshape(len(kept), self.image_shape[0], -1)[:, :, self.half.indices]
+        size = np.linalg.norm(q, axis=1)
+        owner = np.argmax(modes.s[kept, None] * size, axis=0)
+        here = np.arange(self.half.size)
+        largest = size[owner, here]
+        live = largest > 1e-10 * size.max()
+        right = np.where(live, q[owner, :, here].T / np.where(live, largest, 1.0), 0.0)  # (C, F)
+        vectors = [right, *(self._unit_vectors(c, generator) for c in self.widths), modes.u[:, kept[owner]] * live]
+        layers = [scale * out[:, None] * into.conj() for into, out in itertools.pairwise(vectors)]
+        # layer 1 multiplies by conj(q), the others by h^H: both are the conjugate of what comes in
+        state = [np.stack([a.real, a.imag], axis=-2).ravel() for a in (live * layer for layer in layers)]
+        return self.unpack(np.concatenate(state))
+
+    def _unit_vectors(self, channels: int, generator: np.random.Generator) -> Complexes:
+        """``(channels, F)`` random unit vectors, real at self-conjugate frequencies."""
+        draws = generator.standard_normal((2, channels, self.half.size))
+        z = draws[0] + 1j * np.where(self.half.weights == 1, 0.0, draws[1])
+        unit: Complexes = z / np.linalg.norm(z, axis=0)
+        return unit
