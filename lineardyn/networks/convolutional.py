@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.fourier import check_kernel, ifft2
 from lineardyn.networks.network import LinearNetwork, Weights
-from lineardyn.validation import Rng, as_generator, check_number
+from lineardyn.validation import Rng, as_generator, check_choice, check_number
 
 if TYPE_CHECKING:
     from lineardyn.moments import SecondMoments
@@ -21,6 +21,7 @@ __all__ = ["LinearCNN"]
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
+CONVENTIONS = ("convolution", "correlation")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class LinearCNN(LinearNetwork):
     Weights: ``(C_l, H, W, C_{l-1})`` each, the last ``(K, H, W, C_{L-1})``. ``widths=(C_1, .., C_{L-1})``; the default
     ``(1,)`` with one input channel is the network of Pinson et al.; ``()`` is one dense layer.
 
+    ``convention`` says how the pixels of the kernels, layers 1..L-1, are read: ``"convolution"`` as
+    ``y[i, j] = Σ w[m, n] x[i-m, j-n]``, ``"correlation"`` as ``y[i, j] = Σ w[m, n] x[i+m, j+n]``, which is what
+    deep-learning frameworks compute. ``A_l = ŵ_l`` becomes ``conj(ŵ_l)``; the dynamics of the spectra are the same, and
+    every list of weights that goes in or comes out keeps to the convention.
+
     >>> network = LinearCNN((3, 8, 8), widths=(2,), n_outputs=4)
     >>> network.shapes
     [(2, 8, 8, 3), (4, 8, 8, 2)]
@@ -37,6 +43,11 @@ class LinearCNN(LinearNetwork):
 
     _: KW_ONLY
     widths: tuple[int, ...] = (1,)
+    convention: str = "convolution"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "convention", check_choice("convention", self.convention, CONVENTIONS))
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
@@ -57,15 +68,32 @@ class LinearCNN(LinearNetwork):
     def pack(self, weights: Sequence[ArrayLike]) -> Floats:
         kernels = [w.transpose(0, 3, 1, 2).reshape(-1, *w.shape[1:3]) for w in self.check_weights(weights)]
         packed = self.half.pack_images(np.concatenate(kernels))
-        convolutions = packed[: -len(kernels[-1]), 1]  # their spectrum is ŵ, the last layer's conj(ŵ)
-        np.negative(convolutions, out=convolutions)
+        if self.convention == "convolution":
+            convolutions = packed[: -len(kernels[-1]), 1]  # their spectrum is ŵ, the last layer's conj(ŵ)
+            np.negative(convolutions, out=convolutions)
         return packed.ravel()
 
     def unpack(self, state: Floats) -> Weights:
         spectra = self._spectra(state[None])
-        spectra[-1] = spectra[-1].conj()
-        full = [self.half.unpack(np.stack([s[0].real, s[0].imag], axis=-2)) for s in spectra]
-        return [np.ascontiguousarray(ifft2(f).real.transpose(0, 2, 3, 1)) for f in full]
+        conjugate = slice(-1, None) if self.convention == "convolution" else slice(None)
+        spectra[conjugate] = [s.conj() for s in spectra[conjugate]]
+        return [np.ascontiguousarray(ifft2(self._full(s[0])).real.transpose(0, 2, 3, 1)) for s in spectra]
+
+    def spectra(self, weights: Sequence[ArrayLike]) -> list[Complexes]:
+        r"""``A_1[f], .., A_{L-1}[f], B_f`` at every frequency: ``(H, W, C_l, C_{l-1})`` each [theory section 1].
+
+        ``A_l = ŵ_l`` for ``convention="convolution"``, ``conj(ŵ_l)`` for ``"correlation"``; ``B = conj(ŵ_L)`` in both.
+
+        >>> network = LinearCNN((1, 2, 4), n_outputs=3)
+        >>> first, last = network.spectra(network.init_small(0.1, rng=0))
+        >>> np.allclose(network.constant * last @ first, network.effective_predictor(network.init_small(0.1, rng=0)))
+        True
+        """
+        return [self._full(s[0]).transpose(2, 3, 0, 1) for s in self._spectra(self.pack(weights)[None])]
+
+    def _full(self, spectrum: Complexes) -> Complexes:
+        """Both frequencies of each conjugate pair: ``(.., F)`` to ``(.., H, W)``."""
+        return self.half.unpack(np.stack([spectrum.real, spectrum.imag], axis=-2))
 
     def _spectra(self, states: Floats) -> list[Complexes]:
         """``A_1, .., A_{L-1}, B`` on the half spectrum: ``(T, C_l, C_{l-1}, F)`` each."""
