@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.fourier import check_kernel, ifft2
 from lineardyn.networks.network import LinearNetwork, Weights
+from lineardyn.networks.starts import check_rank, isometries
 from lineardyn.validation import Rng, as_generator, check_choice, check_number
 
 if TYPE_CHECKING:
@@ -57,6 +58,11 @@ class LinearCNN(LinearNetwork):
     @property
     def sizes(self) -> tuple[int, ...]:
         return (self.image_shape[0], *self.widths, self.n_outputs)
+
+    @property
+    def fans(self) -> list[tuple[int, int]]:
+        p, (*hidden, last) = self.n_pixels, itertools.pairwise(self.sizes)
+        return [*((p * into, p * out) for into, out in hidden), (p * last[0], last[1])]
 
     @property
     def _state_shapes(self) -> list[tuple[int, ...]]:
@@ -124,7 +130,7 @@ class LinearCNN(LinearNetwork):
         gradients = []
         for i in reversed(range(self.depth)):
             g = above * below[0] if i == 0 else np.einsum("ojf,ijf->oif", above, below[i].conj())
-            gradients.append(np.stack([g.real, g.imag], axis=-2).ravel())
+            gradients.append(_packed(g))
             above = np.einsum("oif,ojf->ijf", layers[i].conj(), above)
         return np.concatenate(gradients[::-1])
 
@@ -150,8 +156,35 @@ class LinearCNN(LinearNetwork):
         vectors = [right, *(self._unit_vectors(c, generator) for c in self.widths), modes.u[:, kept[owner]] * live]
         layers = [scale * out[:, None] * into.conj() for into, out in itertools.pairwise(vectors)]
         # layer 1 multiplies by conj(q), the others by h^H: both are the conjugate of what comes in
-        state = [np.stack([a.real, a.imag], axis=-2).ravel() for a in (live * layer for layer in layers)]
-        return self.unpack(np.concatenate(state))
+        return self.unpack(np.concatenate([_packed(live * layer) for layer in layers]))
+
+    def init_low_rank(self, rank: int, scale: float, *, rng: Rng) -> Weights:
+        r"""Random start of the given rank at each frequency, balanced: ``A_l[f] = scale Q_l[f] Q_{l-1}[f]^H``.
+
+        ``Q_l[f]`` (``C_l × rank``, ``Q_0`` of the image's channels, ``Q_L`` of the outputs) are independent uniform
+        matrices with orthonormal columns, complex, real at self-conjugate frequencies. So every layer has ``rank``
+        singular values ``scale`` and no others, ``v̂_f = P^{(L-1)/2} scale^L Q_L Q_0^H`` has that rank too,
+        ``‖w_l‖² = P rank scale²``, and ``⟨|ŵ_l|²⟩ = scale² rank / (C_l C_{l-1})`` for each entry. Neighbours share
+        their subspaces, ``A_l A_l^H = A_{l+1}^H A_{l+1}``: gradient flow keeps the rank, with weight decay too.
+
+        Raises
+        ------
+        ArgumentError
+            For a rank above the smallest of C, C_1, .., C_{L-1}, K.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> network = LinearCNN((3, 4, 4), widths=(4, 3), n_outputs=5)
+        >>> predictor = network.effective_predictor(network.init_low_rank(2, 0.1, rng=0))
+        >>> np.unique(np.linalg.matrix_rank(predictor))
+        array([2])
+        """
+        rank, scale = check_rank(rank, self.sizes), check_number("scale", scale, minimum=0.0)
+        generator, real = as_generator(rng), self.half.weights == 1
+        bases = [isometries(size, rank, real, generator) for size in self.sizes]
+        layers = [scale * out @ into.conj().swapaxes(1, 2) for into, out in itertools.pairwise(bases)]
+        return self.unpack(np.concatenate([_packed(a.transpose(1, 2, 0)) for a in layers]))
 
     def _unit_vectors(self, channels: int, generator: np.random.Generator) -> Complexes:
         """``(channels, F)`` random unit vectors, real at self-conjugate frequencies."""
@@ -159,3 +192,8 @@ class LinearCNN(LinearNetwork):
         z = draws[0] + 1j * np.where(self.half.weights == 1, 0.0, draws[1])
         unit: Complexes = z / np.linalg.norm(z, axis=0)
         return unit
+
+
+def _packed(layer: NDArray[Any]) -> Floats:
+    """One layer ``(C_l, C_{l-1}, F)`` as its part of the flat state."""
+    return np.stack([layer.real, layer.imag], axis=-2).ravel()

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.fourier import ifft2
 from lineardyn.networks.network import LinearNetwork, Weights
+from lineardyn.networks.starts import check_rank, isometries
 from lineardyn.validation import Rng, as_generator, check_number
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ class LinearFCN(LinearNetwork):
     @property
     def sizes(self) -> tuple[int, ...]:
         return (self.image_shape[0] * 2 * self.half.size, *self.widths, self.n_outputs)
+
+    @property
+    def fans(self) -> list[tuple[int, int]]:
+        return [(into, out) for out, into in self.shapes]
 
     @property
     def _state_shapes(self) -> list[tuple[int, ...]]:
@@ -98,4 +103,30 @@ class LinearFCN(LinearNetwork):
         bases = [modes.v[kept].reshape(len(kept), -1).T]
         bases += [np.linalg.qr(generator.standard_normal((m, len(kept))))[0] for m in self.widths]
         bases.append(modes.u[:, kept])
+        return [np.ascontiguousarray(scale * out @ into.T) for into, out in itertools.pairwise(bases)]
+
+    def init_low_rank(self, rank: int, scale: float, *, rng: Rng) -> Weights:
+        r"""Random start of the given rank, balanced: ``W_l = scale R_l R_{l-1}ᵀ``.
+
+        ``R_l`` (``M_l × rank``, ``M_L = K``) are independent uniform matrices with orthonormal columns. So every layer
+        has ``rank`` singular values ``scale`` and no others, ``W_L ⋯ W_1 = scale^L R_L R_0ᵀ`` has that rank too, and
+        ``⟨W_l²⟩ = scale² rank / (M_l M_{l-1})`` for each entry. Neighbours share their subspaces: gradient flow
+        keeps the rank, with weight decay too.
+
+        Raises
+        ------
+        ArgumentError
+            For a rank above the smallest of C·H·W, M_1, .., M_{L-1}, K.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> weights = LinearFCN((1, 4, 4), widths=(6, 5), n_outputs=3).init_low_rank(2, 0.1, rng=0)
+        >>> [int(np.linalg.matrix_rank(w)) for w in weights]
+        [2, 2, 2]
+        """
+        units = [self.fans[0][0], *self.widths, self.n_outputs]
+        rank, scale = check_rank(rank, units), check_number("scale", scale, minimum=0.0)
+        generator, real = as_generator(rng), np.ones(1, dtype=bool)
+        bases = [isometries(size, rank, real, generator)[0].real for size in units]
         return [np.ascontiguousarray(scale * out @ into.T) for into, out in itertools.pairwise(bases)]

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.errors import ArgumentError
 from lineardyn.fourier import HalfSpectrum, half_spectrum
+from lineardyn.networks.starts import independent
 from lineardyn.validation import (
     Rng,
     as_generator,
@@ -82,6 +83,14 @@ class LinearNetwork(ABC):
 
     @property
     @abstractmethod
+    def fans(self) -> list[tuple[int, int]]:
+        """``(fan_in, fan_out)`` of each layer, as frameworks count them.
+
+        P times the channels for a kernel, whose receptive field is the image; inputs and outputs for a dense layer.
+        """
+
+    @property
+    @abstractmethod
     def _state_shapes(self) -> list[tuple[int, ...]]: ...
 
     @abstractmethod
@@ -104,11 +113,89 @@ class LinearNetwork(ABC):
     def init_balanced(self, moments: SecondMoments, scale: float, *, rng: Rng) -> Weights:
         """Balanced start, aligned with the modes of the data."""
 
+    @abstractmethod
+    def init_low_rank(self, rank: int, scale: float, *, rng: Rng) -> Weights:
+        """Random start of the given rank, balanced, without regard to the data."""
+
     def init_small(self, scale: float, *, rng: Rng) -> Weights:
         """Independent ``N(0, scale²)`` weights in pixel space; the unitary DFT keeps that law."""
         scale = check_number("scale", scale, minimum=0.0)
         generator = as_generator(rng)
         return [scale * generator.standard_normal(shape) for shape in self.shapes]
+
+    def init_glorot(self, *, rng: Rng, gain: float = 1.0, distribution: str = "normal") -> Weights:
+        r"""Independent weights of variance ``σ_l² = 2 gain² / (fan_in + fan_out)`` [Glorot and Bengio 2010, eq 12].
+
+        Kernels: ``σ_l² = 2 gain² / (P (C_{l-1} + C_l))``; the dense last layer of a CNN: ``2 gain² / (P C_{L-1} + K)``;
+        fully connected: ``2 gain² / (M_{l-1} + M_l)``. The unitary DFT keeps the variance: ``⟨|ŵ_l[f]|²⟩ = σ_l²`` at
+        every frequency. Between equal widths a layer keeps the power of the image: ``⟨‖√P A_l x̂_f‖²⟩ = ‖x̂_f‖²``.
+
+        ``distribution``: ``"normal"``, as ``torch.nn.init.xavier_normal_`` (Keras cuts its tails), or ``"uniform"`` in
+        ``±√3 σ_l``.
+
+        >>> from lineardyn import LinearCNN
+        >>> kernel, dense = LinearCNN((3, 32, 32), widths=(5,), n_outputs=10).init_glorot(rng=0)
+        >>> bool(abs(kernel.var() / (2 / (1024 * (3 + 5))) - 1) < 0.05)
+        True
+        >>> bool(abs(dense.var() / (2 / (1024 * 5 + 10)) - 1) < 0.05)
+        True
+        """
+        gain = check_number("gain", gain, minimum=0.0)
+        return independent(self.shapes, [2 * gain**2 / (into + out) for into, out in self.fans], distribution, rng)
+
+    def init_he(self, *, rng: Rng, gain: float = 1.0, distribution: str = "normal") -> Weights:
+        r"""Independent weights of variance ``σ_l² = 2 gain² / fan_in`` [He et al. 2015, eq 10].
+
+        Kernels and the dense last layer of a CNN: ``fan_in = P C_{l-1}``; fully connected: ``M_{l-1}``. The 2 makes up
+        for the half that a ReLU loses; in a linear network each layer of unchanged width doubles the power, and
+        ``gain=√½`` keeps it (LeCun's start; ``torch.nn.init.kaiming_normal_`` with ``nonlinearity="linear"``).
+
+        ``distribution``: ``"normal"``, or ``"uniform"`` in ``±√3 σ_l``.
+
+        >>> from lineardyn import LinearCNN
+        >>> kernel, dense = LinearCNN((3, 32, 32), widths=(5,), n_outputs=10).init_he(rng=0)
+        >>> bool(abs(kernel.var() / (2 / (1024 * 3)) - 1) < 0.05)
+        True
+        >>> bool(abs(dense.var() / (2 / (1024 * 5)) - 1) < 0.05)
+        True
+        """
+        gain = check_number("gain", gain, minimum=0.0)
+        return independent(self.shapes, [2 * gain**2 / into for into, _ in self.fans], distribution, rng)
+
+    def init_identity(self, scale: float = 1.0, *, noise: float = 0.0, rng: Rng | None = None) -> Weights:
+        r"""Hidden layers that pass the image on, times ``scale``; all weights with noise ``N(0, noise²)`` on top.
+
+        Kernels: ``w_l[o, m, n, c] = scale δ_oc δ_m0 δ_n0``, the same in both conventions, whose spectrum is flat:
+        ``Â_l[f] = scale I / √P``, so that ``w_l * x = scale x``. Fully connected: ``W_l = scale I``. The last layer is
+        noise alone. Where widths differ, I is cut or filled with zeros: channels beyond the narrower width are passed
+        on to nobody and move only from noise.
+
+        Parameters
+        ----------
+        scale : float
+            Factor of each hidden layer.
+        noise : float
+            Standard deviation >= 0; 0 needs no ``rng``, and the predictor is then 0 at first.
+        rng : int or Generator, optional
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lineardyn import LinearCNN
+        >>> network = LinearCNN((1, 2, 4), widths=(1, 1), n_outputs=3)
+        >>> network.init_identity()[0].reshape(2, 4)
+        array([[1., 0., 0., 0.],
+               [0., 0., 0., 0.]])
+        """
+        scale, noise = check_number("scale", scale), check_number("noise", noise, minimum=0.0)
+        if noise and rng is None:
+            raise ArgumentError(f"rng is None, expected a seed or a numpy.random.Generator: noise is {noise:g}")
+        weights = self.init_small(noise, rng=rng) if noise and rng is not None else [np.zeros(s) for s in self.shapes]
+        for w in weights[:-1]:
+            matrix = w if w.ndim == 2 else w[:, 0, 0, :]
+            passed = np.arange(min(matrix.shape))
+            matrix[passed, passed] += scale
+        return weights
 
     def check_weights(self, weights: Sequence[ArrayLike]) -> Weights:
         """Return the weights as finite float64 arrays of this network's shapes, or say which one does not fit."""
