@@ -39,6 +39,7 @@ from lineardyn.modes import Modes
 from lineardyn.moments import SecondMoments
 from lineardyn.networks import LinearCNN, LinearFCN
 from lineardyn.plots import plot_modes
+from lineardyn.torch_models import from_torch, to_torch
 from lineardyn.training import gradient_descent, max_learning_rate
 from lineardyn.trajectory import Trajectory
 
@@ -63,6 +64,7 @@ __all__ = [
     "convert_learning_rate",
     "convert_weight_decay",
     "cosine_recursion",
+    "from_torch",
     "geometric_shapes",
     "gradient_descent",
     "gradient_flow",
@@ -84,4 +86,5 @@ __all__ = [
     "sigmoid",
     "stable_learning_rate",
     "sums_of_cosines",
+    "to_torch",
 ]
