@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lineardyn import LinearCNN, LinearFCN, SecondMoments, from_torch, gradient_descent, to_torch
+from lineardyn import LinearCNN, LinearFCN, SecondMoments, from_torch, gradient_descent, gradient_flow, to_torch
 from lineardyn.errors import ArgumentError, LineardynError
 from tests import oracles
 from tests import strategies as own
@@ -139,6 +139,28 @@ def test_biases_that_are_zero_pass():
         nn.init.zeros_(layer.bias)
     network, weights = from_torch(model, (1, 4, 4))
     assert_same_outputs(model, network, weights, np.random.default_rng(0).standard_normal((3, 1, 4, 4)))
+
+
+@pytest.mark.parametrize("widths", [(2,), (3, 2), (2, 1, 2)])
+def test_sgd_of_torch_tends_to_the_flow(widths):
+    """Autograd knows nothing of Fourier: at t = 1 its distance to our flow is O(η), of slope 1 to 10 %."""
+    data = own.make_data("incoherent", (2, 3, 4), 2, 1)
+    network = LinearCNN(data.image_shape, widths=widths, n_outputs=2, convention="correlation")
+    start = own.random_weights("cnn", data.image_shape, widths, 2, 3, scale=0.2)
+    moments = SecondMoments.from_data(data.images, data.targets)
+    end = gradient_flow(network, moments, start, [1.0], rtol=1e-9, atol=1e-12).weights(-1)
+    images, targets = torch.tensor(data.images), torch.tensor(data.targets)
+    distances = []
+    for steps in (400, 800):
+        model = to_torch(network, start)
+        optimiser = torch.optim.SGD(model.parameters(), lr=1 / steps)
+        for _ in range(steps):
+            optimiser.zero_grad()
+            (0.5 * ((targets - model(images)) ** 2).sum(dim=1).mean()).backward()
+            optimiser.step()
+        distances.append(oracles.worst(from_torch(model, data.image_shape)[1], end))
+    assert distances[0] <= 0.02
+    assert distances[0] / distances[1] == pytest.approx(2.0, rel=0.1)
 
 
 @pytest.mark.parametrize("shape", [(5, 4), (3, 3), (1, 6)])
