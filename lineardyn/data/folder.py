@@ -59,11 +59,8 @@ def load_folder(root: str | os.PathLike[str], *, size: int | Sequence[int] | Non
     ((2, 1, 4, 6), array([0., 1.]), [[1.0, 0.0], [0.0, 1.0]])
     """
     folders = _classes(check_path(root, "root"))
-    shape = (
-        None
-        if size is None
-        else check_shape("size", (size, size) if isinstance(size, int | np.integer) else size, 2, "(H, W)")
-    )
+    sides = (size, size) if isinstance(size, int | np.integer) else size
+    shape = None if sides is None else check_shape("size", sides, 2, "(H, W)")
     files = [(k, file) for k, folder in enumerate(folders) for file in _pictures(folder)]
     pictures = [_read(file) if shape is None else _fit(_read(file), shape, file) for _, file in files]
     for picture, (_, file) in zip(pictures, files, strict=True):
