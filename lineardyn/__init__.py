@@ -24,6 +24,7 @@ from lineardyn.data import (
     geometric_shapes,
     load_cifar10,
     load_digits,
+    load_folder,
     load_mnist,
     load_npz,
     natural_patches,
@@ -39,6 +40,7 @@ from lineardyn.modes import Modes
 from lineardyn.moments import SecondMoments
 from lineardyn.networks import LinearCNN, LinearFCN
 from lineardyn.plots import plot_modes
+from lineardyn.torch_models import from_torch, to_torch
 from lineardyn.training import gradient_descent, max_learning_rate
 from lineardyn.trajectory import Trajectory
 
@@ -63,6 +65,7 @@ __all__ = [
     "convert_learning_rate",
     "convert_weight_decay",
     "cosine_recursion",
+    "from_torch",
     "geometric_shapes",
     "gradient_descent",
     "gradient_flow",
@@ -70,6 +73,7 @@ __all__ = [
     "learning_time",
     "load_cifar10",
     "load_digits",
+    "load_folder",
     "load_mnist",
     "load_npz",
     "max_learning_rate",
@@ -84,4 +88,5 @@ __all__ = [
     "sigmoid",
     "stable_learning_rate",
     "sums_of_cosines",
+    "to_torch",
 ]

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.errors import ArgumentError
-from lineardyn.fourier import fft2
 from lineardyn.networks import LinearCNN, LinearNetwork
 from lineardyn.trajectory import Trajectory
 from lineardyn.validation import check_network, shown
@@ -43,11 +42,9 @@ def balance(network: LinearNetwork, weights: Sequence[ArrayLike]) -> list[NDArra
 
 def _layers(network: LinearNetwork, weights: Sequence[ArrayLike]) -> list[NDArray[np.complex128] | Floats]:
     """Matrices ``A_l`` per frequency ``(H, W, C_l, C_{l-1})``; the last is ``B = conj(ŵ_L)``."""
-    arrays = network.check_weights(weights)
-    if not isinstance(network, LinearCNN):
-        return list(arrays)
-    spectra = [fft2(w.transpose(0, 3, 1, 2)).transpose(2, 3, 0, 1) for w in arrays]
-    return [*spectra[:-1], spectra[-1].conj()]
+    if isinstance(network, LinearCNN):
+        return list(network.spectra(weights))
+    return list(network.check_weights(weights))
 
 
 def invariant_drift(trajectory: Trajectory) -> Floats:

@@ -204,6 +204,7 @@ class Trajectory:
                 "image_shape": self.network.image_shape,
                 "widths": self.network.widths,
                 "n_outputs": self.network.n_outputs,
+                **({"convention": self.network.convention} if isinstance(self.network, LinearCNN) else {}),
             },
             "settings": {"kind": type(self.settings).__name__, **asdict(self.settings)},
             "moments": {
@@ -265,8 +266,9 @@ def _from_file(header: dict[str, Any], arrays: dict[str, Floats]) -> Trajectory:
     networks = {"LinearCNN": LinearCNN, "LinearFCN": LinearFCN}
     verbs = {"FlowSettings": FlowSettings, "DescentSettings": DescentSettings}
     shape, saved = header["network"], header["moments"]
+    of_kernels = {"convention": shape["convention"]} if "convention" in shape else {}  # older files: true convolution
     network: LinearNetwork = networks[shape["kind"]](
-        tuple(shape["image_shape"]), widths=tuple(shape["widths"]), n_outputs=shape["n_outputs"]
+        tuple(shape["image_shape"]), widths=tuple(shape["widths"]), n_outputs=shape["n_outputs"], **of_kernels
     )
     settings = dict(header["settings"])
     _check_shapes(network, saved["dense"], arrays)

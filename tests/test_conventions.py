@@ -128,6 +128,18 @@ def test_frameworks_compute_the_correlation():
     np.testing.assert_allclose(dft(y), multiply(kernel_spectrum(w).conj(), x), rtol=0, atol=TIGHT)
 
 
+def test_correlation_is_a_keyword(problem):
+    convolving, weights, images, _ = problem
+    correlating = LinearCNN((C, H, W), widths=(2,), n_outputs=K, convention="correlation")
+    hidden = np.stack([correlation(weights[0], x) for x in images])
+    outputs = np.einsum("khwo,nohw->nk", weights[1], hidden)
+    np.testing.assert_allclose(correlating.predict(weights, images), outputs, rtol=0, atol=100 * TIGHT)
+    assert not np.allclose(convolving.predict(weights, images), outputs)
+    first, last = (kernel_spectrum(w).transpose(2, 3, 0, 1) for w in weights)
+    for got, wanted in zip(correlating.spectra(weights), [first.conj(), last.conj()], strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=TIGHT)
+
+
 @pytest.mark.torch
 @pytest.mark.parametrize(("height", "width"), [(3, 4), (4, 4), (5, 5)])
 def test_padding_same_shifts_the_correlation(height, width):

@@ -14,14 +14,16 @@ import pytest
 from lineardyn import fourier, invariants, trajectory
 from lineardyn.modes import Modes
 from lineardyn.moments import SecondMoments
-from lineardyn.networks import LinearCNN, LinearNetwork
+from lineardyn.networks import LinearCNN, LinearNetwork, convolutional
 from tests import strategies as own
+from tests.lineardyn import test_deep_networks as of_deep
 from tests.lineardyn import test_flow_order as of_order
 from tests.lineardyn import test_fourier as of_fourier
 from tests.lineardyn import test_gradient_flow as of_flow
 from tests.lineardyn import test_invariants as of_invariants
 from tests.lineardyn import test_moments as of_moments
 from tests.lineardyn import test_networks as of_networks
+from tests.lineardyn import test_starts as of_starts
 from tests.lineardyn import test_training as of_training
 
 DATA = own.make_data("incoherent", (2, 4, 3), 3, 1)
@@ -122,7 +124,37 @@ def of_one_run() -> None:
     of_flow.test_loss_and_modes_along_the_way_are_those_of_the_states("cnn-dense-channels")
 
 
+def of_correlation() -> None:
+    of_deep.test_descent_of_a_correlation(None)
+
+
+def of_glorot() -> None:
+    of_starts.test_variance_of_each_layer("cnn", "init_glorot", "normal", 2.0)
+
+
+def of_rank() -> None:
+    test = inner(of_starts.test_low_rank_start_has_that_rank_and_is_balanced)
+    test(kind="cnn", convention="convolution", shape=(4, 3), channels=3, widths=(3,), outputs=3, seed=0, rank=2)
+
+
+def always_convolving(original: Any) -> Any:
+    return lambda self, weights: original(replace(self, convention="convolution"), weights)
+
+
+def receptive_field_of_the_dense_layer(original: Any) -> Any:
+    def wrong(self: LinearCNN) -> list[tuple[int, int]]:
+        *hidden, (into, out) = original.fget(self)
+        return [*hidden, (into, self.n_pixels * out)]
+
+    return property(wrong)
+
+
 PLANTED = {
+    "a correlation read as a convolution": Planted(LinearCNN, "pack", always_convolving, of_correlation),
+    "P outputs too many in Glorot's fan_out": Planted(LinearCNN, "fans", receptive_field_of_the_dense_layer, of_glorot),
+    "a rank one too high": Planted(
+        convolutional, "check_rank", lambda original: lambda rank, sizes: original(rank, sizes) + 1, of_rank
+    ),
     "√2 in the predictor's constant": Planted(LinearCNN, "predictors", scaled(np.sqrt(2)), of_predictor),
     "√P for P^{(L-1)/2}": Planted(LinearCNN, "constant", constant_without_depth, of_predictor),
     "conjugate of the effective predictor": Planted(LinearNetwork, "effective_predictor", conjugated, of_predictor),

@@ -103,7 +103,7 @@ class ModeClock:
     def _read_spectra(self) -> None:
         modes, half = self.modes, self._half
         kernel, dense = self._start
-        kappa = fft2(kernel[0].transpose(2, 0, 1))
+        kappa = self._read(fft2(kernel[0].transpose(2, 0, 1)))
         rows = fft2(dense[..., 0]).conj()
         kappa, rows = (a.reshape(len(a), -1)[:, half.indices] for a in (kappa, rows))  # (C, F), (K, F)
         self._noise = _ROUND_OFF * float(max(np.abs(kappa).max(), np.abs(rows).max()))
@@ -127,6 +127,10 @@ class ModeClock:
         self._check_aligned(rows)
         self._plus = self._above_noise(along + amplitude.conj())
         self._minus = self._above_noise(along - amplitude.conj())
+
+    def _read(self, kernel: Complexes) -> Complexes:
+        """From ŵ_1 to κ, and back: frameworks' kernels, which correlate, are the conjugate."""
+        return kernel.conj() if self.network.convention == "correlation" else kernel
 
     def _above_noise(self, values: Complexes) -> Complexes:
         return np.where(np.abs(values) <= self._noise, 0.0, values)
@@ -215,7 +219,7 @@ class ModeClock:
     def at(self, t: ArrayLike) -> list[Floats]:
         """Weights in pixel space, layer 1 first; a list of times puts an axis ``T`` before each array's own."""
         kernel, dense = self._spectra(self.theta(t))
-        first = ifft2(self._unfold(kernel)).real
+        first = ifft2(self._unfold(self._read(kernel))).real
         second = ifft2(self._unfold(dense.conj())).real
         weights = [np.moveaxis(first, -3, -1)[..., None, :, :, :], second[..., None]]
         start = np.asarray(t, dtype=np.float64) == 0.0

@@ -1,7 +1,8 @@
-"""Images and targets to learn from: synthetic ones whose modes are known, natural ones, the standard files."""
+"""Images and targets to learn from: synthetic ones whose modes are known, natural ones, standard files, your own."""
 
 from __future__ import annotations
 
+from lineardyn.data.folder import load_folder
 from lineardyn.data.images import greyscale, load_npz, natural_patches, resize
 from lineardyn.data.shapes import SHAPES, geometric_shapes
 from lineardyn.data.standard import load_cifar10, load_digits, load_mnist
@@ -13,6 +14,7 @@ __all__ = [
     "greyscale",
     "load_cifar10",
     "load_digits",
+    "load_folder",
     "load_mnist",
     "load_npz",
     "natural_patches",

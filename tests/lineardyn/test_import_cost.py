@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ["matplotlib", "cvxpy", "sympy", "torch", "dask", "sklearn", "pandas", "jax", "rich", "jinja2"]
+HEAVY = ["matplotlib", "PIL", "cvxpy", "sympy", "torch", "dask", "sklearn", "pandas", "jax", "rich", "jinja2"]
 
 
 @pytest.mark.parametrize("package", ["lineardyn", "solvers"])
