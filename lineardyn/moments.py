@@ -17,7 +17,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,7 +26,7 @@ from lineardyn.accumulation import mean_image
 from lineardyn.errors import ArgumentError
 from lineardyn.fourier import HalfSpectrum, half_spectrum, ifft2
 from lineardyn.modes import Modes, singular_modes
-from lineardyn.packed_rows import mapped_file
+from lineardyn.packed_rows import map_rows, mapped_file
 from lineardyn.sources import PIECE_BYTES, ArraySource, Batches, BatchSource, slices
 from lineardyn.validation import check_choice
 
@@ -177,6 +177,19 @@ class SecondMoments:
         from lineardyn.moments_file import load_moments
 
         return load_moments(path)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle: stored rows go by the name of their file, which the other process maps too."""
+        state, stored = dict(self.__dict__), mapped_file(self.statistics.rows)
+        if stored is not None:
+            state |= {"statistics": self.statistics._replace(rows=np.empty((0, 0))), "stored": stored}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        stored = state.pop("stored", None)
+        self.__dict__.update(state)
+        if stored is not None:
+            self.__dict__["statistics"] = self.statistics._replace(rows=map_rows(stored))
 
     @property
     def n_outputs(self) -> int:

@@ -19,8 +19,8 @@ from lineardyn.validation import check_path
 __all__ = ["PackedRows", "RowsInFile", "RowsInMemory", "map_rows", "mapped_file"]
 
 Floats = NDArray[np.float64]
-SLAB_BYTES = 2**26
-"""Large enough that the system takes a slab back at once when it is freed."""
+SLAB_BYTES = 2**30
+"""Reserved at a time where the number of rows is not known; what is not filled costs no memory."""
 
 
 class RowsInMemory:
@@ -52,9 +52,11 @@ class RowsInMemory:
     def finish(self) -> Floats:
         """All rows ``(N, D)``; they are handed over."""
         slabs, self.slabs = self.slabs, []
-        if len(slabs) == 1 and len(slabs[0]) == self.filled[0]:
+        width = slabs[0].shape[1]
+        if len(slabs) == 1:
+            slabs[0].resize((self.filled[0], width), refcheck=False)  # in place: it shrinks
             return slabs[0]
-        rows = _reserve(sum(self.filled), slabs[0].shape[1])
+        rows = _reserve(sum(self.filled), width)
         end = len(rows)
         for n in reversed(self.filled):
             rows[end - n : end] = slabs.pop()[:n]  # and given back: the rows are not held twice

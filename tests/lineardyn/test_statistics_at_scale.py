@@ -5,6 +5,7 @@ Files of images stand for any that memory does not hold: what is read at a time 
 
 from __future__ import annotations
 
+import pickle
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -148,7 +149,7 @@ def test_each_chunk_is_computed_once_a_pass(form, passes, center):
 
 
 def test_a_large_file_is_not_loaded(tmp_path, monkeypatch):
-    """4 MB of bytes, 32 MB in float64: the modes take a block of 1 MB and a few images, the stored rows a few blocks."""
+    """4 MB of bytes, 32 MB in float64, in blocks of 1 MB; the modes add a few images, the stored rows a few blocks."""
     monkeypatch.setattr(accumulation, "FEWEST_IMAGES", 8)
     images = np.lib.format.open_memmap(tmp_path / "images.npy", mode="w+", dtype=np.uint8, shape=(256, 1, 128, 128))
     images[:] = RNG.integers(0, 256, (1, 1, 128, 128)) // np.arange(1, 257)[:, None, None, None]
@@ -208,6 +209,18 @@ def test_stored_rows_are_the_rows(tmp_path):
         SecondMoments.from_batches(iter(split(PIXELS, LABELS, 9)), form="samples", store=str(tmp_path / "b")), whole
     )
     same_moments(moments, whole)
+
+
+def test_pickled_moments_name_the_file_of_their_rows(tmp_path):
+    """As they go to another process; those in memory go whole."""
+    one = stored(tmp_path)
+    sent = pickle.dumps(one)
+    assert len(sent) < one.statistics.rows.nbytes / 2
+    two = pickle.loads(sent)
+    identical(two, one)
+    assert isinstance(two.statistics.rows.base, np.memmap)
+    whole = SecondMoments.from_data(PIXELS, LABELS, form="samples")
+    identical(pickle.loads(pickle.dumps(whole)), whole)
 
 
 def network_and_weights() -> tuple:
