@@ -76,15 +76,11 @@ def _averages(sums: Sums) -> SecondMoments:
         raise ArgumentError(
             "images are all zero, expected images that differ: constant images vanish when their mean is subtracted"
         )
-    k, n, half = len(sums.yx), sums.n, half_spectrum(sums.shape[1:])
+    k, n = len(sums.yx), sums.n
     sigma_yx = np.divide(sums.yx, n, out=sums.yx).reshape(k, *sums.shape)
     stats = Statistics(False, np.empty((0, 0)), np.empty((k, 0)), np.empty(0), np.empty((0, 0)))
     if sums.keep == "dense":
-        xx, sums.xx = sums.xx, np.empty((0, 0))
-        xx /= n
-        stats = stats._replace(
-            dense=True, target=half.pack_images(sigma_yx).reshape(k, -1), matrix=_pack_gram(xx, sums.shape)
-        )
+        stats = stats._replace(dense=True, target=_pack_rows(sums.yx, sums.shape), matrix=_packed_gram(sums))
     elif sums.keep == "samples":
         target, start = np.zeros((k, n)), 0
         for part in sums.targets:
@@ -94,19 +90,20 @@ def _averages(sums: Sums) -> SecondMoments:
     return SecondMoments(sums.keep, sums.shape, n, sums.target_power / n, sums.image_power / n, sigma_yx, stats)
 
 
-def _pack_gram(upper: Floats, shape: tuple[int, int, int]) -> Floats:
-    """The upper triangle of ``Σ^xx`` in pixel space to packed coordinates on both sides.
+def _packed_gram(sums: Sums) -> Floats:
+    """``Σ^xx`` from its upper triangle in pixel space to packed coordinates on both sides.
 
     Block by block, so that at no time more than two matrices of this size are held.
     """
-    parts = list(slices(len(upper), 256))
-    for part in parts:
+    upper, sums.xx = sums.xx, np.empty((0, 0))
+    upper /= sums.n
+    for part in slices(len(upper), 128):
         upper[part.stop :, part] = upper[part, part.stop :].T
         upper[part, part] = np.triu(upper[part, part]) + np.triu(upper[part, part], 1).T
-    one_side = _pack_rows(upper.T, shape)
+    one_side = _pack_rows(upper.T, sums.shape)
     del upper
-    both = _pack_rows(one_side.T, shape)
-    for part in slices(len(both), 256):  # each product of the two transforms rounds in its own way
+    both = _pack_rows(one_side.T, sums.shape)
+    for part in slices(len(both), 128):  # each product of the two transforms rounds in its own way
         mean = 0.5 * (both[part, part.start :] + both[part.start :, part].T)
         both[part, part.start :] = mean
         both[part.start :, part] = mean.T

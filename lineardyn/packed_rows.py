@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from pathlib import Path
@@ -96,7 +97,8 @@ class RowsInFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.file is not None:
-            self.file.close()
+            with contextlib.suppress(OSError):  # what a full disk did not take was said when it was written
+                self.file.close()
             self.partial.unlink(missing_ok=True)
 
     def append(self, images: Floats) -> None:

@@ -73,7 +73,7 @@ class ArraySource:
         """Check all that can be checked without loading the images."""
         x = open_images(images, "images")
         y = as_real_array("targets", _load(targets))
-        return cls(x, y, check_targets_shape(y, len(x), "targets"))
+        return cls(x, y, check_targets_shape(y, int(x.shape[0]), "targets"))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -84,7 +84,7 @@ class ArraySource:
     @property
     def n_images(self) -> int | None:
         """N, known before the first pass."""
-        return len(self.images)
+        return int(self.images.shape[0])
 
     def pieces(self) -> Iterator[Piece]:
         """From the first image to the last, each loaded once."""
@@ -135,14 +135,15 @@ def _load(array: Any) -> Any:
 
 
 def _parts(images: Any, step: int) -> Iterator[slice]:
-    """Slices of at least ``step`` images that end where chunks end, so that no chunk is computed twice."""
-    chunks = getattr(images, "chunks", None)
-    if not chunks or not isinstance(chunks[0], tuple):
-        yield from slices(len(images), step)
+    """Slices of at least ``step`` images that end where chunks end, so that no chunk is read twice."""
+    n, chunks = int(images.shape[0]), getattr(images, "chunks", None)
+    lengths = chunks[0] if chunks else 1  # dask tells the length of each, others one that all but the last have
+    if not isinstance(lengths, tuple):
+        yield from slices(n, -(-step // lengths) * lengths)
         return
     start = 0
-    for stop in np.cumsum(chunks[0]).tolist():
-        if stop - start >= step or stop == len(images) > start:
+    for stop in np.cumsum(lengths).tolist():
+        if stop - start >= step or stop == n > start:
             yield slice(start, stop)
             start = stop
 
@@ -172,14 +173,15 @@ class BatchSource:
         """One pass over the batches."""
         for index, (images, targets) in enumerate(self._pairs()):
             x = open_images(images, f"batches[{index}] images")
-            shape = tuple(x.shape[1:])
-            if self._shape is None:
-                self._shape = shape
-            elif shape != self._shape:
-                raise ArgumentError(f"batches[{index}] has images of shape {shape}, expected {self._shape} as before")
+            n, *shape = map(int, x.shape)
+            self._shape = self._shape or (shape[0], shape[1], shape[2])
+            if tuple(shape) != self._shape:
+                raise ArgumentError(
+                    f"batches[{index}] has images of shape {tuple(shape)}, expected {self._shape} as before"
+                )
             name = f"batches[{index}] targets"
             y = as_real_array(name, _load(targets))
-            self.n_outputs = check_targets_shape(y, len(x), name, self._outputs(y, len(x), name))
+            self.n_outputs = check_targets_shape(y, n, name, self._outputs(y, n, name))
             yield from ArraySource(x, y, self.n_outputs, (f"batches[{index}] images", name)).pieces()
 
     def check_complete(self) -> None:
