@@ -133,8 +133,11 @@ def test_number_of_passes(form, passes, tmp_path):
 
 @pytest.mark.parametrize(("form", "passes"), [("dense", 1), ("samples", 1), ("modes", 2)])
 @pytest.mark.parametrize("center", [False, True])
-def test_each_chunk_is_computed_once_a_pass(form, passes, center):
-    """Chunks smaller and larger than a piece; one pass more for the mean."""
+def test_each_chunk_is_computed_once_a_pass(form, passes, center, monkeypatch):
+    """Chunks smaller and larger than a piece; one pass more for the mean. Small ones are loaded together, to a piece."""
+    at_once: list[int] = []
+    original = sources._load
+    monkeypatch.setattr(sources, "_load", lambda array: at_once.append(len(array)) or original(array))
     da = pytest.importorskip("dask.array", reason="dask is not installed (extra 'test')")
     computed: list[int] = []
 
@@ -146,6 +149,7 @@ def test_each_chunk_is_computed_once_a_pass(form, passes, center):
     array = da.from_array(PIXELS, chunks=(chunks, 2, 5, 4)).map_blocks(load, dtype=np.uint8, meta=np.empty(0, np.uint8))
     SecondMoments.from_data(array, LABELS, form=form, center=center)
     assert sorted(computed) == sorted(chunks * (passes + center))
+    assert at_once == [N, *[43, 18] * (passes + center)]  # the labels; 1 + 2 + 40 images, 3 + 15
 
 
 class Archive:
