@@ -90,7 +90,8 @@ class SecondMoments:
         """Second moments of ``images (N, C, H, W)`` and ``targets (N, K)``, or integer labels ``(N,)``.
 
         Images may be larger than memory: a ``numpy.memmap``, or an array in chunks (dask, h5py, zarr), of any real
-        type. They are read piece by piece and summed in float64, once for *dense* and *samples*, twice for *modes*.
+        type. They are read piece by piece (one chunk must fit in memory) and summed in float64, once for *dense* and
+        *samples*, twice for *modes*.
 
         Parameters
         ----------

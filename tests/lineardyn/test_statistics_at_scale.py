@@ -134,7 +134,7 @@ def test_number_of_passes(form, passes, tmp_path):
 @pytest.mark.parametrize(("form", "passes"), [("dense", 1), ("samples", 1), ("modes", 2)])
 @pytest.mark.parametrize("center", [False, True])
 def test_each_chunk_is_computed_once_a_pass(form, passes, center, monkeypatch):
-    """Chunks smaller and larger than a piece; one pass more for the mean. Small ones are loaded together, to a piece."""
+    """Chunks smaller and larger than a piece, the small ones loaded together; one pass more for the mean."""
     at_once: list[int] = []
     original = sources._load
     monkeypatch.setattr(sources, "_load", lambda array: at_once.append(len(array)) or original(array))
