@@ -47,8 +47,13 @@ def fft2(x: ArrayLike) -> Complexes:
     values = np.asarray(x)
     if values.ndim < 2 or values.dtype.kind not in "biufc":
         raise ArgumentError(f"x has shape {values.shape} and dtype {values.dtype}, expected numbers (..., H, W)")
-    spectrum: Complexes = scipy.fft.fft2(values, norm="ortho")
+    spectrum: Complexes = scipy.fft.fft2(_double(values), norm="ortho")
     return spectrum
+
+
+def _double(values: NDArray[Any]) -> NDArray[Any]:
+    """In double precision: of narrow floats scipy.fft makes narrow spectra."""
+    return values.astype(np.complex128 if values.dtype.kind == "c" else np.float64, copy=False)
 
 
 def ifft2(spectrum: ArrayLike) -> Complexes:
@@ -58,7 +63,7 @@ def ifft2(spectrum: ArrayLike) -> Complexes:
     >>> bool(np.allclose(ifft2(fft2(np.eye(4))), np.eye(4)))
     True
     """
-    image: Complexes = scipy.fft.ifft2(np.asarray(spectrum), norm="ortho")
+    image: Complexes = scipy.fft.ifft2(_double(np.asarray(spectrum)), norm="ortho")
     return image
 
 
@@ -189,23 +194,25 @@ class HalfSpectrum:
 
     def pack(self, spectrum: NDArray[Any]) -> Floats:
         """Conjugate-symmetric spectra ``(..., H, W)`` to reals ``(..., 2, F)``."""
-        half = spectrum.reshape(*spectrum.shape[:-2], -1)[..., self.indices]
+        half = _double(spectrum).reshape(*spectrum.shape[:-2], -1)[..., self.indices]
         packed = np.stack([half.real, half.imag], axis=-2)
         packed[..., 1, self.weights == 1] = 0.0  # round-off of a number that is real
         return packed
 
-    def pack_images(self, images: Floats) -> Floats:
-        """Real images ``(..., H, W)`` to the packed conjugate spectrum, reals ``(..., 2, F)``."""
-        half = scipy.fft.rfft2(images, norm="ortho")
-        positions, signs = self._rfft_positions
+    def pack_images(self, images: NDArray[Any], out: Floats | None = None) -> Floats:
+        """Real images ``(..., H, W)`` to the packed conjugate spectrum, reals ``(..., 2, F)``, in ``out`` if given."""
+        half = scipy.fft.rfft2(_double(images), norm="ortho")
         numbers = half.reshape(*half.shape[:-2], -1).view(np.float64)
-        packed: Floats = numbers.take(positions, axis=-1)
-        packed *= signs
-        return packed
+        positions, signs = self._rfft_positions
+        if out is None:
+            out = np.empty((*half.shape[:-2], *positions.shape))
+        numbers.take(positions, axis=-1, out=out, mode="clip")  # with "raise" numpy would take into a copy first
+        out[..., 1, :] *= signs
+        return out
 
     @cached_property
     def _rfft_positions(self) -> tuple[NDArray[np.int64], Floats]:
-        """``(2, F)``: where rfft2 keeps Re and Im of each representative, or of its conjugate, and the sign."""
+        """``(2, F)``: where rfft2 keeps Re and Im of each representative, or of its conjugate; ``(F,)``: Im's sign."""
         height, width = self.shape
         u, v = np.divmod(self.indices, width)
         mirrored = v > width // 2
@@ -213,7 +220,7 @@ class HalfSpectrum:
         place = 2 * (rows * (width // 2 + 1) + columns)
         imaginary = np.where(mirrored, 1.0, -1.0)  # the packed spectrum is the conjugate one
         imaginary[self.weights == 1] = 0.0  # round-off of a number that is real
-        return np.stack([place, place + 1]), np.stack([np.ones_like(imaginary), imaginary])
+        return np.stack([place, place + 1]), imaginary
 
     def unpack(self, packed: Floats) -> Complexes:
         """Inverse of :meth:`pack`: the full conjugate-symmetric spectrum ``(..., H, W)``."""

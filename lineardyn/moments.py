@@ -13,6 +13,7 @@ They are held in the packed coordinates of :class:`lineardyn.fourier.HalfSpectru
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,11 +22,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lineardyn.accumulation import DENSE_BYTES, Batches, Sums, chunks, read_batches, sum_batches
+from lineardyn.accumulation import mean_image
 from lineardyn.errors import ArgumentError
 from lineardyn.fourier import HalfSpectrum, half_spectrum, ifft2
 from lineardyn.modes import Modes, singular_modes
-from lineardyn.validation import check_choice, check_images, check_targets
+from lineardyn.packed_rows import map_rows, mapped_file
+from lineardyn.sources import PIECE_BYTES, ArraySource, Batches, BatchSource, slices
+from lineardyn.validation import check_choice
 
 __all__ = ["SecondMoments", "Statistics"]
 
@@ -76,40 +79,64 @@ class SecondMoments:
     statistics: Statistics
 
     @staticmethod
-    def from_data(images: ArrayLike, targets: ArrayLike, *, form: str = "auto", center: bool = False) -> SecondMoments:
+    def from_data(
+        images: ArrayLike,
+        targets: ArrayLike,
+        *,
+        form: str = "auto",
+        center: bool = False,
+        store: str | os.PathLike[str] | None = None,
+    ) -> SecondMoments:
         """Second moments of ``images (N, C, H, W)`` and ``targets (N, K)``, or integer labels ``(N,)``.
 
-        ``form="auto"`` is always exact: *modes* only if ``Σ^xx = V D Vᵀ`` to 1e-12, else *dense* or *samples* by size.
-        ``form="modes"`` asks for the diagonal approximation by name. ``center`` subtracts the per-pixel mean.
+        Images may be larger than memory: a ``numpy.memmap``, or an array in chunks (dask, h5py, zarr), of any real
+        type. They are read piece by piece (one chunk must fit in memory) and summed in float64, once for *dense* and
+        *samples*, twice for *modes*.
+
+        Parameters
+        ----------
+        form : "auto", "modes", "dense" or "samples"
+            "auto" is always exact: *modes* only if ``Σ^xx = V D Vᵀ`` to 1e-12, else *dense* or *samples* by size.
+            "modes" asks for the diagonal approximation by name.
+        center : bool
+            Subtract the per-pixel mean, which takes a pass more.
+        store : path, optional
+            With ``form="samples"``: the rows are written to this ``.npy`` file, whole or not at all, and mapped, so
+            that they need not fit in memory. The file must stay; :meth:`save` refers to it.
 
         Raises
         ------
         ArgumentError
             For images that are not ``(N, C, H, W)``, not finite, all zero, or targets that do not match.
+        DataFileError
+            If ``store`` cannot be written.
+
+        Notes
+        -----
+        The transforms run in one thread; ``with scipy.fft.set_workers(n):`` gives them more.
         """
-        x = check_images(images)
-        y = check_targets(targets, len(x))
-        mean = _mean_of_varied(x) if center else None
-
-        def batches() -> Iterator[tuple[Floats, Floats]]:
-            for part in chunks(len(x), x[0].size):
-                yield (x[part] if mean is None else x[part] - mean), y[part]
-
-        return SecondMoments.from_batches(batches, form=form)
+        form = check_choice("form", form, FORMS)
+        source = ArraySource.of(images, targets)
+        return _estimate(replace(source, mean=mean_image(source)) if center else source, form, store)
 
     @staticmethod
-    def from_batches(batches: Batches, *, form: str = "auto") -> SecondMoments:
-        """The same from an iterable of ``(images, targets)`` batches (numpy or torch), summed in float64.
+    def from_batches(
+        batches: Batches, *, form: str = "auto", store: str | os.PathLike[str] | None = None
+    ) -> SecondMoments:
+        """The same from an iterable of ``(images, targets)`` batches (numpy, torch or dask), summed in float64.
 
         One pass for *dense* and *samples*. *modes* needs two, and *auto* a third where the modes do not hold Σ^xx: pass
         something that can be iterated again (a list, a PyTorch DataLoader), or a function that returns a fresh
-        iterator. A one-shot iterator with ``form="auto"`` is read once, as *dense* or *samples*.
+        iterator. A one-shot iterator with ``form="auto"`` is read once, as *dense* or *samples*. ``store`` is that of
+        :meth:`from_data`. How images are split into batches does not change a bit of the result.
 
         Raises
         ------
         ArgumentError
-            For no batch, batches of different image shapes, what :meth:`from_data` refuses, or a one-shot iterator with
-            ``form="modes"``.
+            For no batch, batches of different image shapes, what :meth:`from_data` refuses, a one-shot iterator with
+            ``form="modes"``, or other images on the second pass.
+        DataFileError
+            If ``store`` cannot be written.
 
         Examples
         --------
@@ -120,20 +147,50 @@ class SecondMoments:
         >>> moments.form, moments.n_samples, moments.sigma_yx.shape
         ('dense', 100, (4, 1, 4, 4))
         """
-        form = check_choice("form", form, FORMS)
-        once = isinstance(batches, Iterator)
-        if once and form == "modes":
-            raise ArgumentError(
-                "batches is an iterator that can be read once, expected one that can be read twice for form='modes': "
-                "pass a list, a DataLoader, or a function that returns an iterator"
-            )
-        if not once and form in ("auto", "modes"):
-            first = sum_batches(read_batches(batches), "correlation")
-            moments, coherent = _modes_form(first, read_batches(batches))
-            if form == "modes" or coherent:
-                return moments
-            form = _exact_form(first.n, first.size)
-        return _finish(sum_batches(read_batches(batches), "any" if form == "auto" else form))
+        return _estimate(BatchSource(batches), check_choice("form", form, FORMS), store)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one ``.npz``, whole or not at all; rows that ``store`` keeps in a file stay there, and are named."""
+        from lineardyn.moments_file import save_moments
+
+        save_moments(self, path)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> SecondMoments:
+        """Read what :meth:`save` wrote; stored rows are mapped again.
+
+        Raises
+        ------
+        DataFileError
+            If the file is missing, holds no saved moments, or its stored rows are missing or were written over.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> from lineardyn import SecondMoments, natural_patches
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     folder = pathlib.Path(name)
+        ...     data = natural_patches(4, 100, rng=0)
+        ...     SecondMoments.from_data(*data, form="samples", store=folder / "rows.npy").save(folder / "moments.npz")
+        ...     SecondMoments.load(folder / "moments.npz").n_samples
+        100
+        """
+        from lineardyn.moments_file import load_moments
+
+        return load_moments(path)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle: stored rows go by the name of their file, which the other process maps too."""
+        state, stored = dict(self.__dict__), mapped_file(self.statistics.rows)
+        if stored is not None:
+            state |= {"statistics": self.statistics._replace(rows=np.empty((0, 0))), "stored": stored}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        stored = state.pop("stored", None)
+        self.__dict__.update(state)
+        if stored is not None:
+            self.__dict__["statistics"] = self.statistics._replace(rows=map_rows(stored))
 
     @property
     def n_outputs(self) -> int:
@@ -153,8 +210,8 @@ class SecondMoments:
     def modes(self) -> Modes:
         """Singular value decomposition of Σ^yx, with ``d_α = v_αᵀ Σ^xx v_α``."""
         u, s, v = singular_modes(self.sigma_yx)
-        rows = self.pack(v)
-        weighted = rows * self.weights
+        weighted = self.pack(v)
+        weighted *= self.weights
         return Modes(u, s, v, np.einsum("rd,rd->r", self.apply(weighted), weighted))
 
     def apply(self, weighted: Floats) -> Floats:
@@ -163,7 +220,9 @@ class SecondMoments:
             dense: Floats = weighted @ self.statistics.matrix
             return dense
         rows = self.statistics.rows
-        applied: Floats = ((weighted @ rows.T) * self.statistics.gain) @ rows
+        products = weighted @ rows.T
+        products *= self.statistics.gain
+        applied: Floats = products @ rows
         return applied
 
     def losses(self, predictors: Floats) -> Floats:
@@ -174,10 +233,12 @@ class SecondMoments:
             cross = np.einsum("tkd,kd->t", weighted, stats.target)
             return np.asarray(0.5 * np.maximum(self.target_power - 2 * cross + fit, 0.0))
         # distance to the least-squares values on the rows: no cancellation when the loss goes to its minimum
-        best = stats.target / stats.gain
-        gap = np.einsum("tkr,r->t", (weighted @ stats.rows.T - best) ** 2, stats.gain)
-        floor = self.target_power - float(((best**2) * stats.gain).sum())
-        return np.asarray(0.5 * (gap + max(floor, 0.0)))
+        gap, fitted = np.zeros(len(predictors)), 0.0
+        for part in self._row_parts():
+            gain, best = stats.gain[part], stats.target[:, part] / stats.gain[part]
+            gap += np.einsum("tkr,r->t", (weighted @ stats.rows[part].T - best) ** 2, gain)
+            fitted += float(((best**2) * gain).sum())
+        return np.asarray(0.5 * (gap + max(self.target_power - fitted, 0.0)))
 
     def coherence(self) -> float:
         """``Σ_α d_α / tr Σ^xx`` over the modes that are not null: 1 where all images of a class are equal.
@@ -201,12 +262,26 @@ class SecondMoments:
         stats = self.statistics
         if stats.dense:
             return self._unpack(np.ascontiguousarray(self._unpack(stats.matrix).T))
-        pixels = self._unpack(stats.rows)
-        return (pixels.T * stats.gain) @ pixels
+        total = np.zeros(2 * (int(np.prod(self.image_shape)),))
+        for part in self._row_parts():
+            pixels = self._unpack(stats.rows[part])
+            total += (pixels.T * stats.gain[part]) @ pixels
+        return total
 
     def pack(self, images: Floats) -> Floats:
         """Real images ``(n, C, H, W)`` to packed rows ``(n, D)``."""
-        return self.half.pack_images(images).reshape(len(images), -1)
+        packed = np.empty((len(images), self.image_shape[0], 2, self.half.size))
+        for part in slices(len(images), self._rows_at_once):
+            self.half.pack_images(images[part], out=packed[part])
+        return packed.reshape(len(images), -1)
+
+    @property
+    def _rows_at_once(self) -> int:
+        return max(256, PIECE_BYTES // (8 * len(self.weights)))
+
+    def _row_parts(self) -> Iterator[slice]:
+        """Slices of the rows, which may be more than memory holds."""
+        return slices(len(self.statistics.gain), self._rows_at_once)
 
     def _unpack(self, rows: Floats) -> Floats:
         """Packed rows ``(n, D)`` to images ``(n, C·H·W)``."""
@@ -223,6 +298,12 @@ class SecondMoments:
                     f"other has {name} {getattr(other, name)!r}, expected {getattr(self, name)!r} as in the first: "
                     f"moments add up only when made alike"
                 )
+        stored = mapped_file(self.statistics.rows) or mapped_file(other.statistics.rows)
+        if stored is not None:
+            raise ArgumentError(
+                f"other cannot be added: rows are stored in {str(stored)!r}, expected rows in memory; give both data "
+                f"sets to from_batches at once, with a store of their own"
+            )
         n = self.n_samples + other.n_samples
         a, b = self.n_samples / n, other.n_samples / n
         mixed = replace(
@@ -236,14 +317,10 @@ class SecondMoments:
         return _remake_modes(mixed, self, other) if self.form == "modes" else mixed
 
 
-def _mean_of_varied(images: Floats) -> Floats:
-    """The per-pixel mean, where at least two images differ by more than round-off."""
-    mean: Floats = images.mean(axis=0)
-    if np.ptp(images, axis=0).max() <= 1e-14 * np.abs(images).max():
-        raise ArgumentError(
-            "images are all equal, expected images that differ: nothing is left when center=True takes their mean off"
-        )
-    return mean
+def _estimate(source: ArraySource | BatchSource, form: str, store: str | os.PathLike[str] | None) -> SecondMoments:
+    from lineardyn.estimation import estimate
+
+    return estimate(source, form, store)
 
 
 def _mix(one: Statistics, two: Statistics, a: float, b: float) -> Statistics:
@@ -259,120 +336,43 @@ def _mix(one: Statistics, two: Statistics, a: float, b: float) -> Statistics:
 def _remake_modes(mixed: SecondMoments, *parts: SecondMoments) -> SecondMoments:
     """The modes form of a mixture whose Σ^xx is, for now, a sum over the rows of both parts."""
     modes = mixed.modes()
-    made = _from_modes(modes, mixed)
-    exact = _is_coherent(mixed, modes)
-    if not exact:
+    if not _is_diagonal(mixed, modes):
         lossy = next((p for p in parts if p.coherence() < 1 - COHERENT), None)
         reason = "one of them is a diagonal approximation" if lossy else "their sum is not diagonal in its own modes"
         raise ArgumentError(
             f"other cannot be added in the modes form: {reason}, expected coherent classes in the sum; "
             f"make both with form='dense' or 'samples', or take form='modes' of all the data at once"
         )
-    return made
+    return modes_form(modes, mixed)
 
 
-def _is_coherent(moments: SecondMoments, modes: Modes) -> bool:
-    """``Σ^xx V = V D`` and ``tr Σ^xx = tr D`` to 1e-12 of the trace, null modes left out."""
-    kept = ~modes.null
-    v = moments.pack(modes.v[kept])
+def _is_diagonal(moments: SecondMoments, modes: Modes) -> bool:
+    """Whether V D Vᵀ holds the Σ^xx of these moments."""
+    v = moments.pack(modes.v)
     image = moments.apply(v * moments.weights)
-    return _defect(image, v, modes.d[kept], moments.weights, moments.image_power) <= COHERENT * moments.image_power
+    return is_coherent(modes, v, image, moments.weights, moments.image_power)
 
 
-def _defect(image: Floats, v: Floats, d: Floats, weights: Floats, trace: float) -> float:
-    off = np.sqrt((((image - d[:, None] * v) ** 2) @ weights).sum())
-    return float(max(off, abs(trace - d.sum())))
+def is_coherent(modes: Modes, v: Floats, image: Floats, weights: Floats, trace: float) -> bool:
+    """``Σ^xx V = V D`` and ``tr Σ^xx = tr D`` to 1e-12 of the trace, null modes left out.
+
+    ``v (R, D)`` and ``image = Σ^xx v`` are given in coordinates whose dot product has these ``weights``.
+    """
+    off, total = 0.0, 0.0
+    for alpha in np.flatnonzero(~modes.null):
+        off += float(((image[alpha] - modes.d[alpha] * v[alpha]) ** 2) @ weights)
+        total += float(modes.d[alpha])
+    return max(float(np.sqrt(off)), abs(trace - total)) <= COHERENT * trace
 
 
-def _from_modes(modes: Modes, like: SecondMoments) -> SecondMoments:
+def modes_form(modes: Modes, like: SecondMoments) -> SecondMoments:
+    """The moments whose Σ^xx is V D Vᵀ; the rest as in ``like``."""
     kept = ~modes.null
     stats = Statistics(
         dense=False,
-        rows=like.pack(modes.v[kept]),
+        rows=like.pack(modes.v[: int(kept.sum())]),  # descending: null modes come last
         target=np.ascontiguousarray(modes.u[:, kept] * modes.s[kept]),
         gain=modes.d[kept].copy(),
         matrix=np.empty((0, 0)),
     )
     return replace(like, form="modes", statistics=stats)
-
-
-def _finish(sums: Sums) -> SecondMoments:
-    """Averages of the sums, in packed coordinates."""
-    if sums.shape is None:
-        raise ArgumentError("batches is empty, expected at least one batch of (images, targets)")
-    if not np.isfinite([sums.image_power, sums.target_power]).all():
-        raise ArgumentError(
-            "images or targets are so large that their squares overflow, expected numbers below 1e150: rescale them, "
-            "for instance to [0, 1]"
-        )
-    _check_classes(sums)
-    if sums.image_power == 0.0:
-        raise ArgumentError(
-            "images are all zero, expected images that differ: constant images vanish when their mean is subtracted"
-        )
-    k, n = len(sums.yx), sums.n
-    sigma_yx = (sums.yx / n).reshape(k, *sums.shape)
-    half = half_spectrum(sums.shape[1:])
-    stats = Statistics(False, np.empty((0, 0)), np.empty((k, 0)), np.empty(0), np.empty((0, 0)))
-    if sums.keep == "dense":
-        target = half.pack_images(sigma_yx).reshape(k, -1)
-        stats = stats._replace(dense=True, target=target, matrix=_pack_gram(sums.xx / n, sums.shape))
-    elif sums.keep == "samples":
-        y = np.zeros((n, k))
-        start = 0
-        for part in sums.targets:
-            y[start : start + len(part), : part.shape[1]] = part
-            start += len(part)
-        stats = stats._replace(
-            rows=np.concatenate(sums.rows), target=np.ascontiguousarray(y.T / n), gain=np.full(n, 1 / n)
-        )
-    return SecondMoments(sums.keep, sums.shape, n, sums.target_power / n, sums.image_power / n, sigma_yx, stats)
-
-
-def _check_classes(sums: Sums) -> None:
-    """Integer labels over all batches, as :func:`check_targets` wants them in one array."""
-    if not sums.labels or sums.one_hot:
-        return
-    if len(sums.labels) == 1:
-        raise ArgumentError("targets hold one class only, expected at least two: there is nothing to tell apart")
-    missing = set(range(len(sums.yx))) - sums.labels
-    if missing:
-        raise ArgumentError(
-            f"targets have no image of class {min(missing)} although {len(sums.yx)} classes are named, expected labels "
-            f"0..K-1 without gaps: renumber them, or give one-hot rows (N, K)"
-        )
-
-
-def _pack_gram(sigma_xx: Floats, shape: tuple[int, int, int]) -> Floats:
-    """``Σ^xx`` in pixel space to packed coordinates, on both sides."""
-    half = half_spectrum(shape[1:])
-    one_side = half.pack_images(sigma_xx.reshape(-1, *shape)).reshape(len(sigma_xx), -1)
-    both = half.pack_images(np.ascontiguousarray(one_side.T).reshape(-1, *shape)).reshape(one_side.shape[1], -1)
-    return np.ascontiguousarray(0.5 * (both + both.T))
-
-
-def _exact_form(n: int, size: int) -> str:
-    """Dense costs K·D² a right-hand side, samples 2·K·N·D."""
-    return "dense" if size <= 2 * n and 8 * size**2 <= DENSE_BYTES else "samples"
-
-
-def _modes_form(first: Sums, batches: Iterator[tuple[Any, Any]]) -> tuple[SecondMoments, bool]:
-    """Second pass: Σ^xx V, from which d and the test for coherent classes follow."""
-    bare = _finish(first)
-    u, s, v = singular_modes(bare.sigma_yx)
-    flat_v = v.reshape(len(s), -1)
-    image = np.zeros_like(flat_v)
-    count = 0
-    for images, _ in batches:
-        x = check_images(images).reshape(-1, flat_v.shape[1])
-        image += (x @ flat_v.T).T @ x
-        count += len(x)
-    if count != first.n:
-        raise ArgumentError(
-            f"batches gave {first.n} images on the first pass and {count} on the second, expected the same"
-        )
-    image /= count
-    modes = Modes(u, s, v, np.einsum("rd,rd->r", image, flat_v))
-    kept = ~modes.null
-    defect = _defect(image[kept], flat_v[kept], modes.d[kept], np.ones(flat_v.shape[1]), bare.image_power)
-    return _from_modes(modes, bare), defect <= COHERENT * bare.image_power

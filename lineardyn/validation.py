@@ -21,14 +21,18 @@ __all__ = [
     "check_array",
     "check_choice",
     "check_count",
+    "check_finite",
     "check_image_shape",
     "check_images",
+    "check_images_shape",
     "check_network",
     "check_number",
     "check_path",
     "check_shape",
     "check_targets",
+    "check_targets_shape",
     "check_times",
+    "one_hot",
     "shown",
 ]
 
@@ -47,12 +51,18 @@ def check_array(name: str, value: ArrayLike, *, shape: Sequence[int | None] | No
         fits = array.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
         if not fits:
             raise ArgumentError(f"{name} has shape {array.shape}, expected {wanted}{': ' + why if why else ''}")
+    check_finite(name, array)
+    return np.ascontiguousarray(array, dtype=np.float64)
+
+
+def check_finite(name: str, array: NDArray[Any], first: int = 0) -> None:
+    """Refuse NaN and infinity; ``first`` is the place of ``array[0]`` in the whole that the caller gave."""
     if not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        index = (first + where[0], *where[1:]) if where else where
         raise ArgumentError(
-            f"{name} holds {array[where]} at index {where}, expected finite numbers: remove or replace it"
+            f"{name} holds {array[where]} at index {index}, expected finite numbers: remove or replace it"
         )
-    return np.ascontiguousarray(array, dtype=np.float64)
 
 
 def as_real_array(name: str, value: ArrayLike) -> NDArray[Any]:
@@ -71,17 +81,22 @@ def as_real_array(name: str, value: ArrayLike) -> NDArray[Any]:
 def check_images(images: ArrayLike, name: str = "images") -> Floats:
     """Return ``images`` as finite float64 ``(N, C, H, W)`` with at least one image."""
     array = as_real_array(name, images)
-    if array.ndim != 4:
-        hint = "; add the channel axis with images[:, None]" if array.ndim == 3 else ""
-        raise ArgumentError(f"{name} has shape {array.shape}, expected (N, C, H, W){hint}")
-    if array.shape[3] <= 4 < min(array.shape[1], array.shape[2]):
+    check_images_shape(array.shape, name)
+    return check_array(name, array)
+
+
+def check_images_shape(shape: tuple[int, ...], name: str = "images") -> None:
+    """Refuse a shape that is not ``(N, C, H, W)``, before anything is loaded."""
+    if len(shape) != 4:
+        hint = "; add the channel axis with images[:, None]" if len(shape) == 3 else ""
+        raise ArgumentError(f"{name} has shape {shape}, expected (N, C, H, W){hint}")
+    if shape[3] <= 4 < min(shape[1], shape[2]):
         raise ArgumentError(
-            f"{name} has shape {array.shape}, expected (N, C, H, W): this looks like channels-last, "
+            f"{name} has shape {shape}, expected (N, C, H, W): this looks like channels-last, "
             f"use images.transpose(0, 3, 1, 2)"
         )
-    if 0 in array.shape:
-        raise ArgumentError(f"{name} has shape {array.shape}, expected at least one image and one pixel")
-    return check_array(name, array)
+    if 0 in shape:
+        raise ArgumentError(f"{name} has shape {shape}, expected at least one image and one pixel")
 
 
 def check_targets(targets: ArrayLike, n_images: int, name: str = "targets", n_outputs: int | None = None) -> Floats:
@@ -90,6 +105,12 @@ def check_targets(targets: ArrayLike, n_images: int, name: str = "targets", n_ou
     Labels 0..K-1 give the columns; ``n_outputs`` fixes K where a batch may lack the last classes.
     """
     array = as_real_array(name, targets)
+    outputs = check_targets_shape(array, n_images, name, n_outputs)
+    return check_array(name, array) if array.ndim == 2 else one_hot(array, outputs)
+
+
+def check_targets_shape(array: NDArray[Any], n_images: int, name: str, n_outputs: int | None = None) -> int:
+    """K of targets ``(N, K)`` or integer labels ``(N,)``; refuse what does not match the images."""
     if array.ndim not in (1, 2):
         raise ArgumentError(
             f"{name} has shape {array.shape}, expected ({n_images}, K), or integer labels ({n_images},)"
@@ -98,12 +119,16 @@ def check_targets(targets: ArrayLike, n_images: int, name: str = "targets", n_ou
         raise ArgumentError(
             f"{name} has {len(array)} rows, expected {n_images}: one for each image (labels and images must match)"
         )
-    if array.ndim == 2:
-        if array.shape[1] == 0:
-            raise ArgumentError(f"{name} has shape {array.shape}, expected at least one column")
-        if n_outputs is not None and array.shape[1] != n_outputs:
-            raise ArgumentError(f"{name} has {array.shape[1]} columns, expected {n_outputs}: one for each output")
-        return check_array(name, array)
+    if array.ndim == 1:
+        return _check_labels(array, name, n_outputs)
+    if array.shape[1] == 0:
+        raise ArgumentError(f"{name} has shape {array.shape}, expected at least one column")
+    if n_outputs is not None and array.shape[1] != n_outputs:
+        raise ArgumentError(f"{name} has {array.shape[1]} columns, expected {n_outputs}: one for each output")
+    return int(array.shape[1])
+
+
+def _check_labels(array: NDArray[Any], name: str, n_outputs: int | None) -> int:
     if array.dtype.kind not in "biu":
         raise ArgumentError(
             f"{name} has shape {array.shape} and dtype {array.dtype}, expected integer labels or an (N, K) array: "
@@ -125,9 +150,14 @@ def check_targets(targets: ArrayLike, n_images: int, name: str = "targets", n_ou
             )
         if k == 1:
             raise ArgumentError(f"{name} holds one class only, expected at least two: there is nothing to tell apart")
-    one_hot = np.zeros((len(labels), k))
-    one_hot[np.arange(len(labels)), labels] = 1.0
-    return one_hot
+    return k
+
+
+def one_hot(labels: NDArray[Any], n_outputs: int) -> Floats:
+    """Rows ``(N, K)`` of integer labels."""
+    rows = np.zeros((len(labels), n_outputs))
+    rows[np.arange(len(labels)), labels.astype(np.int64)] = 1.0
+    return rows
 
 
 def check_number(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lineardyn import fourier, invariants, trajectory
+from lineardyn import estimation, fourier, invariants, trajectory
 from lineardyn.modes import Modes
 from lineardyn.moments import SecondMoments
 from lineardyn.networks import LinearCNN, LinearNetwork, convolutional
@@ -66,18 +66,18 @@ def constant_without_depth(original: Any) -> Any:
 
 def second_moments_over_n_squared(original: Any) -> Any:
     def wrong(*args: Any, **options: Any) -> SecondMoments:
-        made = original.__func__(*args, **options)
+        made = original(*args, **options)
         return replace(made, sigma_yx=made.sigma_yx / made.n_samples)
 
-    return staticmethod(wrong)
+    return wrong
 
 
 def target_power_halved(original: Any) -> Any:
     def wrong(*args: Any, **options: Any) -> SecondMoments:
-        made = original.__func__(*args, **options)
+        made = original(*args, **options)
         return replace(made, target_power=made.target_power / 2)
 
-    return staticmethod(wrong)
+    return wrong
 
 
 def correlation_for_convolution(original: Any) -> Any:
@@ -160,8 +160,8 @@ PLANTED = {
     "conjugate of the effective predictor": Planted(LinearNetwork, "effective_predictor", conjugated, of_predictor),
     "twice the gradient": Planted(LinearNetwork, "gradient", listed(lambda g: 2 * g), of_gradient),
     "gradient uphill": Planted(LinearNetwork, "gradient", listed(lambda g: -g), of_gradient),
-    "n² for n in Σ^yx": Planted(SecondMoments, "from_batches", second_moments_over_n_squared, of_sums),
-    "half of ⟨‖y‖²⟩": Planted(SecondMoments, "from_batches", target_power_halved, of_sums),
+    "n² for n in Σ^yx": Planted(estimation, "estimate", second_moments_over_n_squared, of_sums),
+    "half of ⟨‖y‖²⟩": Planted(estimation, "estimate", target_power_halved, of_sums),
     "correlation for convolution": Planted(fourier, "convolve", correlation_for_convolution, of_convolution),
     "√P missing in the convolution": Planted(fourier, "convolve", scaled(1 / np.sqrt(12)), of_convolution),
     "conjugate of q": Planted(Modes, "q", conjugate_modes, of_modes),

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.peers import flows, machine, problems, render, training
+from benchmarks.peers import flows, machine, problems, render, statistics, training
 from benchmarks.peers.right_hand_sides import Packed, Textbook
 
 SHAPES = [(5, 6), (6, 6), (5, 5)]
@@ -141,6 +141,20 @@ def test_training_notices_a_peer_of_another_network() -> None:
     trainers["fft"] = lambda start, seed, n: correlation([start[0][:, ::-1], start[1]], seed, n)
     with pytest.raises(RuntimeError, match="fft ends"):
         training._disagreement(training.TINY, trainers, 6, 2, 5)
+
+
+def test_statistics_run_and_say_how_much_memory_they_took(tmp_path: Path) -> None:
+    pytest.importorskip("resource", reason="there is no getrusage on Windows")
+    data = statistics.run(statistics.TINY, tmp_path / "statistics.json", say=lambda text: None)
+    assert all(data["cells"][form]["ratio"] > 0 for form in ("samples", "modes", "dense"))
+    cell = data["cells"]["3×8×8, 3 classes"]
+    peaks = cell["peaks_mebibytes"]
+    assert 10 < peaks["imports"] < 500  # an interpreter with numpy, and not the process that started it
+    assert peaks["imports"] <= peaks["streaming"] <= peaks["modes"] <= peaks["flow"] <= cell["peak_mebibytes"]
+    assert cell["flow_right_hand_sides"] > 0
+    assert (
+        json.loads((tmp_path / "statistics.json").read_text(encoding="utf-8"))["cells"].keys() == data["cells"].keys()
+    )
 
 
 def _installed(name: str) -> bool:

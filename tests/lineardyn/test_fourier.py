@@ -133,6 +133,18 @@ def test_packing_images_packs_the_conjugate_spectrum(shape, seed):
     assert oracles.error(half.pack_images(x), half.pack(oracles.dft2(x).conj())) <= tolerance(x[0].size)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.uint8, np.int64, bool])
+@pytest.mark.parametrize("shape", own.SHAPES)
+def test_images_of_any_type_are_transformed_in_double_precision(shape, dtype):
+    """Of narrow floats scipy makes narrow spectra; seen as float64 these were half as many numbers."""
+    half, x = fourier.half_spectrum(shape), (100 * normal(1, 2, *shape)).astype(dtype)
+    wide = x.astype(np.float64)
+    assert np.array_equal(half.pack_images(x), half.pack_images(wide))
+    assert np.array_equal(half.pack(x.astype(np.complex64)), half.pack(x.astype(np.complex64).astype(np.complex128)))
+    assert np.array_equal(fourier.fft2(x), fourier.fft2(wide))
+    assert np.array_equal(fourier.ifft2(x), fourier.ifft2(wide))
+
+
 @given(own.shapes, st.integers(1, 3), own.seeds)
 def test_packing_keeps_leading_axes(shape, n, seed):
     half, x = fourier.half_spectrum(shape), normal(seed, n, 2, *shape)
