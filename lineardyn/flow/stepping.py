@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from lineardyn.errors import Status
 from lineardyn.flow import _kernels, _screened_kernels
 from lineardyn.flow.arguments import KernelArguments, Layout, aligned, flow_arguments
+from lineardyn.flow.geometric import ConservationLaws
 from lineardyn.flow.screening import Screening, can_screen
 from lineardyn.flow.tableaus import TABLEAUS
 from lineardyn.validation import check_choice, check_count, check_number
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["METHODS", "Integration", "fixed_steps", "integrate"]
 
 Floats = NDArray[np.float64]
-METHODS = ("bs32", "tsit5", "dop853", "rkc")
+METHODS = ("bs32", "tsit5", "dop853", "rkc", "geometric")
 MAX_STEPS = 10_000_000
 WATCH = 3
 """Steps in a row that stability must limit before ``auto`` thinks of RKC."""
@@ -66,10 +67,12 @@ def integrate(
     report: Callable[[float], None] | None = None,
 ) -> Integration:
     """States at ``times`` (increasing, >= 0) of the flow that is at ``start`` at time 0."""
-    switching = method == "auto"
+    switching = method in ("auto", "geometric")
     first = "dop853" if switching else method
     arguments, layout = flow_arguments(network, moments, weight_decay)
     run = _Run(arguments, layout, layout.pad(start), times, first, rtol, atol)
+    if method == "geometric":
+        run.laws = ConservationLaws.of(network, start, weight_decay)
     code = run.advance_all(max_steps, report, watch=WATCH if switching and rtol >= FINEST_STABILISED else 0)
     stats = run.stats()
     if code == _kernels.STIFF:
@@ -115,6 +118,7 @@ class _Run:
         self.stages[2] = self.stages[0]  # the power iteration starts along f, where the fast directions are
         self.control[_kernels.STEP] = self._first_step()
         self.screening: Screening | None = None
+        self.laws: ConservationLaws | None = None
         self._record_start()
 
     def _first_step(self) -> float:
@@ -144,7 +148,7 @@ class _Run:
         budget = max(1, min(10_000, int(CALL_FLOPS / cost)))  # np.clip costs as much as a small step
         code = _kernels.RUNNING
         while code == _kernels.RUNNING:
-            code = self._advance(budget, max_steps)
+            code = self._advance(budget, max_steps) if self.laws is None else self._advance_within(self.laws, max_steps)
             if report is not None:
                 report(float(self.control[_kernels.TIME]))
             if code == _kernels.STIFF and not self._gains_by_stabilising():
@@ -166,7 +170,7 @@ class _Run:
     def stabilised(self) -> _Run:
         """The rest of this run by RKC, from the point reached; what is recorded and counted goes on."""
         run = _Run(self.arguments, self.layout, self.y, self.times, "rkc", self.rtol, self.atol)
-        run.out, run.since = self.out, float(self.control[_kernels.TIME])
+        run.out, run.laws, run.since = self.out, self.laws, float(self.control[_kernels.TIME])
         run.control[[_kernels.TIME, _kernels.STEP]] = self.control[[_kernels.TIME, _kernels.STEP]]
         run.counts[:4] = self.counts[:4]
         if can_screen(self.arguments):
@@ -179,6 +183,20 @@ class _Run:
         slots = [_screened_kernels.THRESHOLD, _screened_kernels.SCALE]
         self.control[slots] = self.screening.threshold, self.screening.scale
         self.counts[_screened_kernels.ACTIVE] = -1
+
+    def _advance_within(self, laws: ConservationLaws, max_steps: int) -> int:
+        """One step, then the new state and those recorded in the step back to where the conservation laws hold."""
+        n_steps, recorded = self.counts[_kernels.STEPS], self.counts[_kernels.NEXT]
+        code = self._advance(1, max_steps)
+        if self.counts[_kernels.STEPS] > n_steps:
+            if self.screening is None:
+                laws.restore(self.y, self.control[_kernels.TIME], self.stages[0])
+            else:  # which computes f anew in each step
+                laws.restore(self.y, self.control[_kernels.TIME])
+                self.screening.gather(self.y, int(self.counts[_screened_kernels.ACTIVE]))
+            for i in range(recorded, self.counts[_kernels.NEXT]):
+                laws.restore(self.out[i], self.times[i])
+        return code
 
     def _advance(self, budget: int, max_steps: int) -> int:
         record = (self.control, self.counts, self.times, self.out, budget, max_steps, self.rtol, self.atol)
@@ -228,7 +246,11 @@ def fixed_steps(
     decay = check_number("weight_decay", weight_decay, minimum=0.0)
     times = np.atleast_1d(np.asarray(t_eval, dtype=np.float64))
     arguments, layout = flow_arguments(network, moments, decay)
-    run = _Run(arguments, layout, layout.pad(network.pack(weights)), times, method, 1e-6, 1e-9)
+    start = network.pack(weights)
+    first = "dop853" if method == "geometric" else method
+    run = _Run(arguments, layout, layout.pad(start), times, first, 1e-6, 1e-9)
+    if method == "geometric":
+        run.laws = ConservationLaws.of(network, start, decay)
     run.control[_kernels.STEP] = check_number("step", step, minimum=0.0, strict=True)
     run.control[_kernels.FIXED] = check_count("n_stages", n_stages, minimum=2)
     run.advance_all(MAX_STEPS)

@@ -69,7 +69,7 @@ GROWTH = {
 }
 
 
-METHODS = ["bs32", "tsit5", "dop853", "rkc", "auto"]
+METHODS = ["bs32", "tsit5", "dop853", "rkc", "geometric", "auto"]
 
 
 def solve(
