@@ -10,8 +10,9 @@ import numpy as np
 from numba import njit
 
 ROUND_OFF = 1e-15  # of the squares of the layers at a frequency: no correction below
-LARGEST = 0.5  # exponent of one correction: Newton's method is told no more than it knows
-NEWTON, ROOT, SERIES = 20, 60, 24  # iterations, at most
+NULL = 1e-14  # relative size of an eigenvalue that is none
+LARGEST = 1.0  # exponent of one correction: Newton's method is trusted no further
+NEWTON, SHORTER, ROOT, SERIES = 100, 8, 60, 30  # iterations, at most
 
 # --- one hidden channel: squares of layers ---------------------------------------------------------------------------
 
@@ -159,11 +160,12 @@ def _inner(a, b):
 
 
 @njit(nogil=True, cache=True)
-def _solve(z, missing, accuracy, sizes, at, hidden, turned, x, residual, search, image):
+def _solve(z, missing, size, accuracy, sizes, at, hidden, turned, x, residual, search, image):
     """The smallest gauge x with ``change(turn(x)) = missing``, by conjugate gradients from 0.
 
     That map is twice ``J J^H`` with ``J^H = turn``: symmetric, and singular only where both layers have a common null
-    vector, where nothing is missing either. Stops once the square of the residual is below ``accuracy``.
+    vector, where nothing but round-off is missing. Stops once the square of the residual is below ``accuracy``, or in
+    such a direction; ``size`` is the sum of the squares of the layers.
     """
     x[:] = 0.0
     residual[:] = missing
@@ -175,7 +177,7 @@ def _solve(z, missing, accuracy, sizes, at, hidden, turned, x, residual, search,
         _turn(z, search, sizes, at, hidden, turned)
         _change(z, turned, sizes, at, hidden, image)
         curvature = _inner(search, image)
-        if not curvature > 0.0:
+        if not curvature > NULL * size * _inner(search, search):
             return
         step, old = square / curvature, square
         for i in range(x.size):
@@ -213,7 +215,7 @@ def restore_matrices(networks, slopes, law, fade, sizes, at, hidden):
     """Newton's method on the gauge of each of ``networks (F, n)`` until its balance matrices are ``fade · law (F, m)``.
 
     ``slopes (F, n)``, the gradients of the bare loss, go along by the inverse gauge; or none, ``(0, n)``. It ends at
-    round-off, or where a correction does not help: the network stays as it was before that.
+    round-off, or where no correction helps: the network stays as it was before that.
     """
     n, m = networks.shape[1], law.shape[1]
     layers, gauges = np.empty((3, n), dtype=np.complex128), np.empty((5, m), dtype=np.complex128)
@@ -224,18 +226,24 @@ def restore_matrices(networks, slopes, law, fade, sizes, at, hidden):
         error = _missing(z, law[f], fade, sizes, at, hidden, missing)
         for _ in range(NEWTON):
             size = _inner(z, z)
-            if not error > (ROUND_OFF * size) ** 2:
+            goal = (ROUND_OFF * size) ** 2
+            if not error > goal:
                 break
-            accuracy = error * max(error / size**2, 1e-12)  # a Newton step squares the relative error: no better
-            _solve(z, missing, accuracy, sizes, at, hidden, turned, x, residual, search, image)
+            accuracy = max(error * min(error / size**2, 0.01), 0.01 * goal)  # Newton squares the error: no better
+            _solve(z, missing, size, accuracy, sizes, at, hidden, turned, x, residual, search, image)
             largest = np.sqrt(_inner(x, x))
             if largest > LARGEST:
                 _scale(x, LARGEST / largest)
             before[:] = z
-            _exponential(z, x, sizes, at, hidden, term, turned)
-            old, error = error, _missing(z, law[f], fade, sizes, at, hidden, missing)
-            if not error < old:
+            old = error
+            for _ in range(SHORTER):
+                _exponential(z, x, sizes, at, hidden, term, turned)
+                error = _missing(z, law[f], fade, sizes, at, hidden, missing)
+                if error < old:
+                    break
                 z[:] = before
+                _scale(x, 0.25)
+            if not error < old:
                 break
             if slopes.shape[0] > 0:
                 _scale(x, -1.0)

@@ -236,10 +236,12 @@ def fixed_steps(
     step: float,
     n_stages: int = 4,
     weight_decay: float = 0.0,
+    conserve: bool = False,
 ) -> list[Weights]:
     """Weights at ``t_eval`` by steps of fixed size, no error control: for measuring the order of a method.
 
-    ``n_stages`` is for ``"rkc"`` only. Recorded times inside a step come from the method's dense output.
+    ``n_stages`` is for ``"rkc"`` only; ``conserve`` restores the conservation laws after each step, as ``"geometric"``
+    does with steps of DOP853. Recorded times inside a step come from the method's dense output.
     """
     network.check_moments(moments)
     method = check_choice("method", method, METHODS)
@@ -249,7 +251,7 @@ def fixed_steps(
     start = network.pack(weights)
     first = "dop853" if method == "geometric" else method
     run = _Run(arguments, layout, layout.pad(start), times, first, 1e-6, 1e-9)
-    if method == "geometric":
+    if conserve or method == "geometric":
         run.laws = ConservationLaws.of(network, start, decay)
     run.control[_kernels.STEP] = check_number("step", step, minimum=0.0, strict=True)
     run.control[_kernels.FIXED] = check_count("n_stages", n_stages, minimum=2)
