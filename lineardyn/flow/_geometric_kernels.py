@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from lineardyn.flow._kernels import FAST, copy
+
 ROUND_OFF = 1e-15  # of the squares of the layers at a frequency: no correction below
 NULL = 1e-14  # relative size of an eigenvalue that is none
 LARGEST = 1.0  # exponent of one correction: Newton's method is trusted no further
@@ -98,7 +100,7 @@ def _root(p, above, x):
 # gauge, or a set of balance matrices, is a flat array of the hidden layers' square matrices, from hidden[l-1] on.
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath=FAST)
 def _turn(z, x, sizes, at, hidden, out):
     """``out_l = X_l A_l - A_l X_{l-1}``: what the gauge ``exp(εX)`` does to the layers."""
     depth = sizes.size - 1
@@ -120,7 +122,7 @@ def _turn(z, x, sizes, at, hidden, out):
                         out[o + c] -= factor * x[b + c]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath=FAST)
 def _change(z, w, sizes, at, hidden, out):
     """Change of the balance matrices ``A_l A_l^H - A_{l+1}^H A_{l+1}`` at z along w; at z along z, twice themselves."""
     for layer in range(sizes.size - 2):
@@ -151,7 +153,7 @@ def balance(z, sizes, at, hidden, out):
     _scale(out, 0.5)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath=FAST)
 def _inner(a, b):
     total = 0.0
     for i in range(a.size):
@@ -167,9 +169,10 @@ def _solve(z, missing, size, accuracy, sizes, at, hidden, turned, x, residual, s
     vector, where nothing but round-off is missing. Stops once the square of the residual is below ``accuracy``, or in
     such a direction; ``size`` is the sum of the squares of the layers.
     """
-    x[:] = 0.0
-    residual[:] = missing
-    search[:] = missing
+    for i in range(x.size):
+        x[i] = 0.0
+    copy(missing, residual)
+    copy(missing, search)
     square = _inner(residual, residual)
     for _ in range(2 * x.size):
         if not square > accuracy:
@@ -191,11 +194,12 @@ def _solve(z, missing, size, accuracy, sizes, at, hidden, turned, x, residual, s
 @njit(nogil=True, cache=True)
 def _exponential(z, x, sizes, at, hidden, term, turned):
     """``A_l <- exp(X_l) A_l exp(-X_{l-1})``, the series of :func:`_turn`; the product of all layers stays."""
-    term[:] = z
+    copy(z, term)
     for k in range(1, SERIES):
         _turn(term, x, sizes, at, hidden, turned)
+        factor = 1.0 / k
         for i in range(z.size):
-            term[i] = turned[i] / k
+            term[i] = factor * turned[i]
             z[i] += term[i]
         if not _inner(term, term) > 1e-34 * _inner(z, z):
             return
@@ -234,14 +238,14 @@ def restore_matrices(networks, slopes, law, fade, sizes, at, hidden):
             largest = np.sqrt(_inner(x, x))
             if largest > LARGEST:
                 _scale(x, LARGEST / largest)
-            before[:] = z
+            copy(z, before)
             old = error
             for _ in range(SHORTER):
                 _exponential(z, x, sizes, at, hidden, term, turned)
                 error = _missing(z, law[f], fade, sizes, at, hidden, missing)
                 if error < old:
                     break
-                z[:] = before
+                copy(before, z)
                 _scale(x, 0.25)
             if not error < old:
                 break

@@ -7,12 +7,13 @@ weight decay λ it decays as ``exp(-2λt)`` [theory section 1]. An integrator of
 
     A_l → g_l A_l g_{l-1}^{-1},   g_0 = g_L = 1,
 
-leaves the predictor ``A_L ⋯ A_1`` as it is, and moves M. After each accepted step the state goes along such an orbit to
-the M of the start. The gradient of ``tr X_l M_l`` with respect to the layers is ``2 (X_l A_l - A_l X_{l-1})``, twice the
-gauge by ``exp(εX)``: orbits of Hermitian X meet the set of right M at right angles, and the correction is, to first
+leaves the predictor ``A_L ⋯ A_1`` as it is, and moves M. After each accepted step the state goes along such an orbit
+to the M of the start. The gradient of ``tr X_l M_l`` with respect to the layers is ``2 (X_l A_l - A_l X_{l-1})``, twice
+the gauge by ``exp(εX)``: orbits of Hermitian X meet the set of right M at right angles, and the correction is, to first
 order, the shortest that there is. It is as small as the error of the step, so that the order is kept; it costs no
 right-hand side, and leaves the residual E and with it the stiff part of the flow alone, so that it works with
-stabilised methods too. f goes along: the gradient of the bare loss turns by the inverse gauge.
+stabilised methods too. f goes along: the gradient of the bare loss turns by the inverse gauge,
+``∇_l → g_l^{-1} ∇_l g_{l-1}`` for Hermitian g.
 
 **One hidden channel a layer** (any depth, any input channels): with ``p_l = ‖A_l‖²`` the laws fix ``p_l - p_{l+1}`` and
 the predictor fixes ``Π p_l``. So all p_l are known from one number, the only root of an increasing polynomial of degree

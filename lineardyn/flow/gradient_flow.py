@@ -88,7 +88,7 @@ def gradient_flow(
     residual. ``n_rhs`` counts those cheaper right-hand sides as whole ones.
 
     ``"geometric"`` takes the steps of ``"auto"``, and after each restores what the flow conserves: at each frequency
-    ``A_l A_l^H - A_{l+1}^H A_{l+1}``, times ``exp(2λt)``, stays what it was at t = 0 to 1e-13 of ``Σ_l ‖A_l‖²`` there and
+    ``A_l A_l^H - A_{l+1}^H A_{l+1}`` is ``exp(-2λt)`` times what it was at t = 0, to 1e-13 of ``Σ_l ‖A_l‖²`` there and
     then (seen: 1e-15), at any tolerance, depth and number of channels, at every step and recorded time. The correction
     is a gauge of the hidden layers, which leaves the predictor of the step alone to round-off and takes no right-hand
     side; accuracy and number of steps are those of ``"auto"`` but for chance. See ``lineardyn.flow.geometric``.

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lineardyn.data import planted_modes, pure_cosines
-from lineardyn.errors import Status
-from lineardyn.flow import _kernels, stepping
+from lineardyn.data import planted_modes
+from lineardyn.flow import _kernels, _screened_kernels, stepping
 from lineardyn.flow.arguments import flow_arguments, kernel_arguments, right_hand_side
 from lineardyn.flow.geometric import ConservationLaws
 from lineardyn.flow.gradient_flow import gradient_flow
@@ -99,9 +98,8 @@ def solve(name, method="geometric", *, rtol=1e-4, decay=0.0, times=None, ratio=4
     network = KINDS[kind](shape, widths=widths, n_outputs=k)
     moments, start = SecondMoments.from_data(*data, form=form), network.init_small(scale, rng=rng)
     times = np.linspace(0.0, 8.0, 9) if times is None else times
-    return gradient_flow(
-        network, moments, start, times, method=method, rtol=rtol, atol=1e-3 * rtol, weight_decay=decay
-    )  # fmt: skip
+    options = {"rtol": rtol, "atol": 1e-3 * rtol, "weight_decay": decay}
+    return gradient_flow(network, moments, start, times, method=method, **options)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])
@@ -166,23 +164,37 @@ def test_laws_hold_along_stiff_flows(name, rtol, decay):
     assert (b > 0.8 * moments.modes().s).all() or decay
 
 
-def steps_of(name, n_steps, method="dop853", decay=0.1):
-    """The state and time after some steps, none of them recorded; and the start."""
-    p = PROBLEMS[name]
-    arguments, layout = flow_arguments(p.network, p.moments, decay)
-    start = p.network.pack(p.weights)
+def steps_of(network, moments, weights, n_steps, method, screened=False):
+    """An integration after some steps, none of them recorded."""
+    arguments, layout = flow_arguments(network, moments, 0.1)
+    start = network.pack(weights)
     run = stepping._Run(arguments, layout, layout.pad(start), np.array([50.0]), method, 1e-4, 1e-7)
-    run.laws = ConservationLaws.of(p.network, start, decay)
+    run.laws = ConservationLaws.of(network, start, 0.1)
+    if screened:
+        run.screen()
     assert run.advance_all(n_steps, None) == _kernels.MAX_STEPS
-    return p.network, start, layout.unpad(run.y.copy()), run.control[_kernels.TIME]
+    assert run.control[_kernels.TIME] > 0.0
+    state = layout.unpad(run.y.copy())
+    assert drift(network, start, [state], [run.control[_kernels.TIME]], 0.1) <= ROUND_OFF
+    return run
 
 
 @pytest.mark.parametrize("method", ["bs32", "tsit5", "dop853", "rkc"])
 @pytest.mark.parametrize("name", ["cnn-modes", "cnn-dense-channels", "cnn-samples-deep", "fcn-dense"])
 def test_laws_hold_in_each_step_of_any_integrator(name, method):
-    network, start, state, time = steps_of(name, 12, method)
-    assert time > 0.0
-    assert drift(network, start, [state], [time], 0.1) <= ROUND_OFF
+    p = PROBLEMS[name]
+    steps_of(p.network, p.moments, p.weights, 12, method)
+
+
+def test_screened_steps_go_on_from_the_restored_state():
+    """Their compact copy of the active frequencies follows."""
+    run = steps_of(*stiff(), 40, "rkc", screened=True)
+    active = run.screening.index[: run.counts[_screened_kernels.ACTIVE]]
+    spectra = run.y.reshape(-1, run.screening.index.size)[:, active]
+    padded = -(-len(active) // 8) * 8
+    compact = run.screening.buffers[2, : len(spectra) * padded].reshape(-1, padded)[:, : len(active)]
+    assert len(active) > 8
+    np.testing.assert_array_equal(compact, spectra)
 
 
 def test_laws_hold_between_recorded_times():
@@ -227,7 +239,7 @@ def test_restoration_leaves_the_predictor_alone(name, size):
 
 @pytest.mark.parametrize("name", RESTORED)
 def test_restoration_takes_the_shortest_way(name):
-    """To first order, the step of least norm by the Jacobian of the laws: left are terms of size² = 1e-6 of the step."""
+    """To first order, the step of least norm by the Jacobian of the laws; the second is 1e-6 of the step, some tens."""
     p, start, state = displaced(name, 1e-6)
     scale = np.sqrt(p.network.state_weights) if p.kind == "fcn" else np.ones(start.size)  # the metric of the weights
 
@@ -297,9 +309,7 @@ def test_order_of_the_stabilised_method_is_kept(name):
     end, counts, errors = (0.1 if name in PROBLEMS else 4.0), [80, 160, 320], []
     wanted = gradient_flow(p.network, p.moments, p.weights, [end], method="dop853", rtol=1e-13, atol=1e-15).weights(0)
     for n in counts:
-        got = fixed_steps(
-            p.network, p.moments, p.weights, [end], method="rkc", step=end / n, conserve=True
-        )  # fmt: skip
+        got = fixed_steps(p.network, p.moments, p.weights, [end], method="rkc", step=end / n, conserve=True)
         errors.append(oracles.worst(got[-1], wanted))
     assert abs(np.polyfit(np.log(1 / np.array(counts)), np.log(errors), 1)[0] - 2) <= 0.2
 
@@ -316,90 +326,6 @@ def test_costs_no_more_right_hand_sides_than_without(name, rtol):
     assert runs["geometric"].stats["n_rhs"] <= 1.2 * runs["auto"].stats["n_rhs"]
     gap = np.abs(runs["geometric"].effective_singular_values - exact.effective_singular_values).max()
     assert gap <= 60 * rtol * moments.modes().s[0]  # as in test_screened
-
-
-# --- degenerate starts -----------------------------------------------------------------------------------------------
-
-
-def pinson_start(change):
-    network, moments, (kernel, dense) = stiff((4, 4), 2, 2.0, scale=0.1)
-    weights = change(kernel, dense)
-    run = gradient_flow(network, moments, weights, [0.0, 1.0, 4.0], method="geometric", rtol=1e-4)
-    assert run.status is Status.SUCCESS
-    assert np.isfinite(run.states).all()
-    return run
-
-
-def without_some_frequencies(w):
-    spectrum = np.fft.fft2(w, axes=(1, 2))
-    spectrum[:, 1] = spectrum[:, -1] = 0.0
-    return np.fft.ifft2(spectrum, axes=(1, 2)).real
-
-
-DEGENERATE = {
-    "zero kernel": lambda kernel, dense: [0 * kernel, dense],
-    "zero dense layer": lambda kernel, dense: [kernel, 0 * dense],
-    "kernel without some frequencies": lambda kernel, dense: [without_some_frequencies(kernel), dense],
-    "both without them": lambda kernel, dense: [without_some_frequencies(kernel), without_some_frequencies(dense)],
-    "small kernel": lambda kernel, dense: [1e-9 * kernel, dense],
-    "small dense layer": lambda kernel, dense: [kernel, 1e-9 * dense],
-    "squares underflow": lambda kernel, dense: [1e-170 * kernel, 1e-170 * dense],
-    "subnormal": lambda kernel, dense: [1e-310 * kernel, dense],
-}
-
-
-@pytest.mark.parametrize("name", sorted(DEGENERATE))
-def test_degenerate_starts(name):
-    assert drift_of(pinson_start(DEGENERATE[name])) <= ROUND_OFF
-
-
-def test_zero_weights_stay_zero():
-    run = pinson_start(lambda kernel, dense: [0 * kernel, 0 * dense])
-    assert not run.states.any()
-
-
-@pytest.mark.parametrize("widths", [(1,), (2,), (1, 1), (2, 3)])
-def test_balanced_aligned_starts_stay_balanced(widths):
-    """M = 0 up to round-off of the start, while layers of rank 1 grow by a factor of 30."""
-    network, moments, _ = stiff((4, 4), 2, 2.0, widths=widths)
-    start = network.init_balanced(moments, 0.03, rng=0)
-    run = gradient_flow(network, moments, start, [0.0, 2.0, 20.0], method="geometric", rtol=1e-4)
-    assert drift_of(run) <= ROUND_OFF
-    for state in run.states:
-        matrices, size = balances(network, state)
-        assert max(np.abs(m).max() for m in matrices) <= ROUND_OFF * size.max()
-
-
-def test_a_start_against_its_mode_decays_and_keeps_the_laws():
-    """``A = -conj(κ)`` along the mode: both layers shrink to 0 together [theory 2.2], where no mode is learned."""
-    moments = SecondMoments.from_data(*pure_cosines((4, 4), [(0, 0), (1, 2)], [1.0, 0.5]))
-    network = LinearCNN((1, 4, 4), n_outputs=2)
-    kernel, dense = network.init_balanced(moments, 0.3, rng=0)
-    run = gradient_flow(network, moments, [kernel, -dense], [0.0, 0.5, 1.0], method="geometric", rtol=1e-6)
-    assert drift_of(run) <= ROUND_OFF
-    assert np.abs(run.states[-1]).max() < 0.1 * np.abs(run.start).max()
-
-
-def test_where_no_gauge_leads_the_state_stays():
-    """A dense layer that is exactly 0 cannot be larger than the kernel, whatever its scale."""
-    network = LinearCNN((1, 2, 2), n_outputs=2)
-    kernel, dense = network.init_small(1.0, rng=0)
-    laws = ConservationLaws.of(network, network.pack([0.1 * kernel, dense]), 0.0)
-    state = network.pack([kernel, 0 * dense])
-    kept = state.copy()
-    laws.restore(state, 0.0)
-    np.testing.assert_array_equal(state, kept)
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-@pytest.mark.parametrize("widths", [(1,), (2,), (1, 1)])
-def test_numbers_that_are_none_end(widths, bad):
-    network = LinearCNN((1, 3, 3), widths=widths, n_outputs=2)
-    state = network.pack(network.init_small(1.0, rng=0))
-    laws = ConservationLaws.of(network, state, 0.0)
-    state[1] = bad
-    laws.restore(state, 0.0)
-    assert not np.isfinite(state).all()
 
 
 def test_same_bits_twice():
