@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from lineardyn.flow._kernels import FAST, copy
+from lineardyn.flow._kernels import FAST, U, copy
 
 ROUND_OFF = 1e-15  # of the squares of the layers at a frequency: no correction below
 NULL = 1e-14  # relative size of an eigenvalue that is none
@@ -19,7 +19,7 @@ NEWTON, SHORTER, ROOT, SERIES = 100, 8, 60, 30  # iterations, at most
 # --- one hidden channel: squares of layers ---------------------------------------------------------------------------
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 def restore_scalars(y, slope, offsets, n, law, fade):
     """Scale the layers of each frequency of the packed state ``y`` so that ``|A_l|² - |A_{l+1}|² = fade · law[l]``.
 
@@ -27,52 +27,62 @@ def restore_scalars(y, slope, offsets, n, law, fade):
     along: the gradient with respect to a layer is the product of the others. Frequencies from which no scaling leads
     there stay as they are.
     """
-    depth = offsets.size - 1
-    squares = np.zeros((depth, n))
+    depth, count = offsets.size - 1, U(law.shape[1])
+    squares = np.zeros((depth, law.shape[1]))
     for layer in range(depth):
         total = squares[layer]
         for row in range(offsets[layer], offsets[layer + 1], n):
-            for f in range(n):
-                total[f] += y[row + f] * y[row + f]
-    above = np.empty(depth)
-    for f in range(law.shape[1]):
-        scale_squares(squares[:, f], law[:, f], fade, above)
+            at = U(row)
+            for f in range(count):
+                total[f] += y[at + f] * y[at + f]
+    if depth == 2:
+        _scale_two(squares[0], squares[1], law[0], fade)
+    else:
+        above = np.empty(depth)
+        for f in range(law.shape[1]):
+            _scale_many(squares[:, f], law[:, f], fade, above)
     for layer in range(depth):
         factor = squares[layer]
         for row in range(offsets[layer], offsets[layer + 1], n):
-            for f in range(law.shape[1]):
-                y[row + f] *= factor[f]
+            at = U(row)
+            for f in range(count):
+                y[at + f] *= factor[f]
             if slope.size > 0:
-                for f in range(law.shape[1]):
-                    slope[row + f] /= factor[f]
+                for f in range(count):
+                    slope[at + f] /= factor[f]
+
+
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+def _scale_two(p, q, law, fade):
+    """Two layers: replace ``p = |A_1|²`` and ``q = |A_2|²`` by the factors of both, from ``x (x + |M|) = p q``."""
+    for f in range(p.size):
+        inverse = 1.0 / (p[f] + q[f])  # relative to the sum, nothing that matters underflows
+        a, b, gap = p[f] * inverse, q[f] * inverse, fade * law[f] * inverse
+        x = 2.0 * a * b / (abs(gap) + np.sqrt(gap * gap + 4.0 * a * b))
+        new_a, new_b = x + max(gap, 0.0), x + max(-gap, 0.0)
+        solved = (new_a > 0.0) == (a > 0.0) and (new_b > 0.0) == (b > 0.0)
+        p[f] = np.sqrt(new_a / a) if solved and a > 0.0 else 1.0
+        q[f] = np.sqrt(new_b / b) if solved and b > 0.0 else 1.0
 
 
 @njit(nogil=True, cache=True)
-def scale_squares(p, law, fade, above):
-    """Replace ``p_l = |A_l|²`` by the factors of A_l: 1 where there is no solution. ``above`` is scratch.
+def _scale_many(p, law, fade, above):
+    """Any depth: replace ``p_l = |A_l|²`` by the factors of A_l, 1 where there is no solution. ``above`` is scratch.
 
     The product of all p is that of the predictor and stays; the laws fix their differences, ``p_l = x + above_l`` with
     ``min above = 0``. So x >= 0 is the one root of ``Π (x + above_l) = Π p_l``, whose left side increases.
     """
     depth = p.size
-    least, at, size = 0.0, depth - 1, p[depth - 1]
+    least, at, zeros = 0.0, depth - 1, 0
     above[depth - 1] = 0.0
     for layer in range(depth - 2, -1, -1):
         above[layer] = above[layer + 1] + fade * law[layer]
-        size += p[layer]
         if above[layer] < least:
             least, at = above[layer], layer
-    zeros = 0
     for layer in range(depth):
         above[layer] -= least
         zeros += p[layer] == 0.0
-    if zeros:
-        x = 0.0
-    elif depth == 2:
-        gap = above[0] + above[1]
-        x = 2.0 * p[0] * p[1] / (gap + np.hypot(gap, 2.0 * np.sqrt(p[0]) * np.sqrt(p[1])))
-    else:
-        x = _root(p, above, p[at])
+    x = 0.0 if zeros else _root(p, above, p[at])
     solved = x < np.inf
     for layer in range(depth):
         solved = solved and (x + above[layer] > 0.0) == (p[layer] > 0.0)
