@@ -12,6 +12,7 @@ from numba import njit
 from lineardyn.flow._kernels import FAST, U, copy
 
 ROUND_OFF = 1e-15  # of the squares of the layers at a frequency: no correction below
+SMALLEST = 1e-290  # squares of the layers at a frequency: rounded too coarsely below
 NULL = 1e-14  # relative size of an eigenvalue that is none
 LARGEST = 1.0  # exponent of one correction: Newton's method is trusted no further
 NEWTON, SHORTER, ROOT, SERIES = 100, 8, 60, 30  # iterations, at most
@@ -224,7 +225,7 @@ def _missing(z, law, fade, sizes, at, hidden, out):
     return _inner(out, out)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def restore_matrices(networks, slopes, law, fade, sizes, at, hidden):
     """Newton's method on the gauge of each of ``networks (F, n)`` until its balance matrices are ``fade · law (F, m)``.
 
@@ -237,7 +238,13 @@ def restore_matrices(networks, slopes, law, fade, sizes, at, hidden):
     missing, x, residual, search, image = gauges[0], gauges[1], gauges[2], gauges[3], gauges[4]
     for f in range(law.shape[0]):
         z = networks[f]
-        error = _missing(z, law[f], fade, sizes, at, hidden, missing)
+        size = _inner(z, z)
+        if not SMALLEST < size < 1.0 / SMALLEST:
+            continue
+        unit = 2.0 ** np.floor(0.5 * np.log2(size))  # so that fourth powers of layers neither underflow nor overflow
+        _scale(z, 1.0 / unit)
+        share = fade / (unit * unit)
+        error = _missing(z, law[f], share, sizes, at, hidden, missing)
         for _ in range(NEWTON):
             size = _inner(z, z)
             goal = (ROUND_OFF * size) ** 2
@@ -252,7 +259,7 @@ def restore_matrices(networks, slopes, law, fade, sizes, at, hidden):
             old = error
             for _ in range(SHORTER):
                 _exponential(z, x, sizes, at, hidden, term, turned)
-                error = _missing(z, law[f], fade, sizes, at, hidden, missing)
+                error = _missing(z, law[f], share, sizes, at, hidden, missing)
                 if error < old:
                     break
                 copy(before, z)
@@ -262,3 +269,4 @@ def restore_matrices(networks, slopes, law, fade, sizes, at, hidden):
             if slopes.shape[0] > 0:
                 _scale(x, -1.0)
                 _exponential(slopes[f], x, sizes, at, hidden, term, turned)
+        _scale(z, unit)

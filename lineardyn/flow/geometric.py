@@ -28,7 +28,8 @@ layer in the metric of the packing; M_l² laws of a wide layer cost many times a
 
 **What is promised**: M at each frequency, each step and each recorded time to 1e-13 of ``Σ_l ‖A_l‖²`` there and then
 (seen: 1e-15), the predictor of each step to round-off. Not where the integrator returns a layer that is exactly 0 at a
-frequency and should not be: no gauge leads from there, and the state stays as it is.
+frequency and should not be: no gauge leads from there, and the state stays as it is; nor below 1e-145, whose squares
+underflow.
 
 **Other ways.** Implicit Gauss methods keep all quadratic invariants, these too, but solve a nonlinear system in each
 step. Splitting into exact hyperbolic rotations of two layers with E frozen keeps M for L = 2; for L > 2 a rotation of
@@ -125,9 +126,7 @@ class ConservationLaws:
         n_numbers = int(self.at[-1])
         networks = _networks(state, n_numbers, self.length, self.metric)
         slopes = _networks(slope, n_numbers, self.length, self.metric)
-        _geometric_kernels.restore_matrices(
-            networks, slopes, self.values, fade, self.sizes, self.at, self.hidden
-        )  # fmt: skip
+        _geometric_kernels.restore_matrices(networks, slopes, self.values, fade, self.sizes, self.at, self.hidden)
         for flat, found in ((state, networks), (slope, slopes)):
             if self.metric is None:
                 spectra = flat.reshape(n_numbers, 2, -1)

@@ -280,6 +280,17 @@ def test_numbers_and_matrices_agree(depth, c, k, seed, size):
     assert oracles.error(one, two) <= 1e-8  # where a layer is small, laws at round-off leave it less well known
 
 
+@pytest.mark.parametrize("power", [-450, -200, 200, 450])
+@pytest.mark.parametrize("name", RESTORED)
+def test_units_do_not_matter(name, power):
+    """Layers in units of 2^power, with the laws in units of 4^power: the same bits."""
+    p, start, state = displaced(name, 0.01)
+    unit, scaled = 2.0**power, state * 2.0**power
+    ConservationLaws.of(p.network, start, 0.0).restore(state, 0.0)
+    ConservationLaws.of(p.network, unit * start, 0.0).restore(scaled, 0.0)
+    np.testing.assert_array_equal(scaled, unit * state)
+
+
 def test_far_from_the_laws_it_still_gets_there():
     """Scales of layers wrong by 1e4 each way: a thousand times more than any step of an integrator."""
     network = LinearCNN((2, 3, 4), widths=(2, 3), n_outputs=2)
