@@ -1,7 +1,8 @@
 r"""What gradient flow conserves, and how far a network is from balance and alignment.
 
 ``A_l A_l^H - A_{l+1}^H A_{l+1}`` is constant at each frequency for every data set when there is no weight decay, and
-decays as ``exp(-2 λ t)`` with it [theory section 1]. For Pinson's network this is ``|κ_f|² - Σ_γ |A_γf|²``.
+decays as ``exp(-2 λ t)`` with it [theory section 1]. For Pinson's network this is ``|κ_f|² - Σ_γ |A_γf|²``. Integrators
+lose it as their tolerance allows, ``gradient_flow(..., method="geometric")`` keeps it to round-off.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from lineardyn import estimation, fourier, invariants, trajectory
+from lineardyn.flow.geometric import ConservationLaws
 from lineardyn.modes import Modes
 from lineardyn.moments import SecondMoments
 from lineardyn.networks import LinearCNN, LinearNetwork, convolutional
@@ -19,6 +20,7 @@ from tests import strategies as own
 from tests.lineardyn import test_deep_networks as of_deep
 from tests.lineardyn import test_flow_order as of_order
 from tests.lineardyn import test_fourier as of_fourier
+from tests.lineardyn import test_geometric as of_geometric
 from tests.lineardyn import test_gradient_flow as of_flow
 from tests.lineardyn import test_invariants as of_invariants
 from tests.lineardyn import test_moments as of_moments
@@ -120,6 +122,40 @@ def of_isometry() -> None:
     inner(of_fourier.test_half_spectrum_is_lossless_and_isometric)((4, 3), 0)
 
 
+def decay_of_one_layer(original: Any) -> Any:
+    """``exp(-λt)`` for ``exp(-2λt)``."""
+    return lambda self, state, time, *rest: original(self, state, 0.5 * time, *rest)
+
+
+def of_recorded_states_only(original: Any) -> Any:
+    """The state that goes on comes with its f, recorded ones do not."""
+    return lambda self, state, time, *rest: None if rest else original(self, state, time)
+
+
+def of_transposed_matrices(original: Any) -> Any:
+    def wrong(*args: Any) -> ConservationLaws:
+        laws = original.__func__(ConservationLaws, *args)
+        return replace(laws, values=laws.values.conj())
+
+    return staticmethod(wrong)
+
+
+def without_the_slope(original: Any) -> Any:
+    return lambda self, state, time, *rest: original(self, state, time)
+
+
+def of_laws(case: str = "two-channels") -> None:
+    of_geometric.test_laws_hold_at_every_frequency_and_recorded_time(case, 1e-4, 0.1)
+
+
+def of_each_step() -> None:
+    of_geometric.test_laws_hold_in_each_step_of_any_integrator("cnn-dense-channels", "dop853")
+
+
+def of_slope() -> None:
+    of_geometric.test_the_gradient_goes_along("cnn-dense-channels", 0.3)
+
+
 def of_one_run() -> None:
     of_flow.test_loss_and_modes_along_the_way_are_those_of_the_states("cnn-dense-channels")
 
@@ -173,6 +209,12 @@ PLANTED = {
         lambda original: property(lambda self: original.func(self) ** 2),
         of_one_run,
     ),
+    "exp(-λt) for the decay of what is conserved": Planted(ConservationLaws, "restore", decay_of_one_layer, of_laws),
+    "conservation laws of recorded states only": Planted(
+        ConservationLaws, "restore", of_recorded_states_only, of_each_step
+    ),
+    "balance matrices conjugated": Planted(ConservationLaws, "of", of_transposed_matrices, of_laws),
+    "gradient left behind by the gauge": Planted(ConservationLaws, "restore", without_the_slope, of_slope),
     "transposed B": Planted(
         trajectory.Trajectory,
         "effective_singular_values",

@@ -48,7 +48,7 @@ def gradient_flow(
         The state at t = 0, in pixel space, layer 1 first.
     t_eval : (T,)
         Increasing times >= 0 to record; they do not change the steps (see Notes).
-    method : "auto", "bs32", "tsit5", "dop853", "rkc" or "rock4"
+    method : "auto", "bs32", "tsit5", "dop853", "rkc", "rock4" or "geometric"
         See Notes; any case.
     weight_decay : float
         λ >= 0.
@@ -92,6 +92,12 @@ def gradient_flow(
     here, and to DOP853 where the tolerance is tight: directions that relax fast follow modes that still grow, which
     every stage of RKC does to second order and those of ROCK4 to first only.
 
+    ``"geometric"`` takes the steps of ``"auto"``, and after each restores what the flow conserves: at each frequency
+    ``A_l A_l^H - A_{l+1}^H A_{l+1}`` is ``exp(-2λt)`` times what it was at t = 0, to 1e-13 of ``Σ_l ‖A_l‖²`` there and
+    then (seen: 1e-15), at any tolerance, depth and number of channels, at every step and recorded time. The correction
+    is a gauge of the hidden layers, which leaves the predictor of the step alone to round-off and takes no right-hand
+    side; accuracy and number of steps are those of ``"auto"`` but for chance. See ``lineardyn.flow.geometric``.
+
     Recorded times inside a step come from the method's dense output, of order 3, 4, 6, 2 and 3; they do not change the
     steps.
 
@@ -99,7 +105,8 @@ def gradient_flow(
     ----------
     Bogacki and Shampine 1989 (BS 3(2)); Tsitouras 2011 (5(4)); Hairer, Nørsett and Wanner, Solving ODEs I, II.5
     (DOP853; its interpolant of order 6 is ours, see ``tableaus``); Sommeijer, Shampine and Verwer 1997 (RKC); Abdulle
-    2002 (ROCK4; its polynomials are ours, see ``rock4``).
+    2002 (ROCK4; its polynomials are ours, see ``rock4``); Hairer, Lubich and Wanner, Geometric Numerical Integration,
+    IV.4 (projection on invariants; the gauge is ours).
 
     Examples
     --------

@@ -59,3 +59,10 @@ class Screening:
             threshold=rtol * float(largest),
             scale=float(np.abs(arguments.target).max()),
         )
+
+    def gather(self, y: Floats, n_active: int) -> None:
+        """Refresh the compact state of the active frequencies after a change of ``y`` between steps."""
+        padded, n = max(8, -(-n_active // 8) * 8), self.index.size
+        spectra = y.reshape(-1, n)
+        compact = self.buffers[2, : len(spectra) * padded].reshape(-1, padded)
+        compact[:, :n_active] = spectra[:, self.index[:n_active]]

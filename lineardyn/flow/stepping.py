@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from lineardyn.errors import Status
 from lineardyn.flow import _kernels, _screened_kernels, _stabilised_kernels
 from lineardyn.flow.arguments import KernelArguments, Layout, aligned, flow_arguments
+from lineardyn.flow.geometric import ConservationLaws
 from lineardyn.flow.rock4 import NO_RECURRENCES, most_stages, recurrences
 from lineardyn.flow.screening import Screening, can_screen
 from lineardyn.flow.tableaus import TABLEAUS
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["METHODS", "Integration", "fixed_steps", "integrate"]
 
 Floats = NDArray[np.float64]
-METHODS = ("bs32", "tsit5", "dop853", "rkc", "rock4")
+METHODS = ("bs32", "tsit5", "dop853", "rkc", "rock4", "geometric")
 MAX_STEPS = 10_000_000
 WATCH = 3
 """Steps in a row that stability must limit before ``auto`` thinks of RKC."""
@@ -69,11 +70,13 @@ def integrate(
     report: Callable[[float], None] | None = None,
 ) -> Integration:
     """States at ``times`` (increasing, >= 0) of the flow that is at ``start`` at time 0."""
-    switching = method == "auto"
+    switching = method in ("auto", "geometric")
     first = "dop853" if switching else method
     arguments, layout = flow_arguments(network, moments, weight_decay)
     share = EARLY_SHARE if switching else 1.0
     run = _Run(arguments, layout, layout.pad(start), times, first, share * rtol, share * atol)
+    if method == "geometric":
+        run.laws = ConservationLaws.of(network, start, weight_decay)
     code = run.advance_all(max_steps, report, watch=WATCH if switching and rtol >= FINEST_STABILISED else 0)
     stats = run.stats()
     if code == _kernels.STIFF:
@@ -119,6 +122,7 @@ class _Run:
         self.stages[2] = self.stages[0]  # the power iteration starts along f, where the fast directions are
         self.control[_kernels.STEP] = self._first_step()
         self.screening: Screening | None = None
+        self.laws: ConservationLaws | None = None
         self._record_start()
 
     def _first_step(self) -> float:
@@ -148,7 +152,7 @@ class _Run:
         budget = max(1, min(10_000, int(CALL_FLOPS / cost)))  # np.clip costs as much as a small step
         code = _kernels.RUNNING
         while code == _kernels.RUNNING:
-            code = self._advance(budget, max_steps)
+            code = self._advance(budget, max_steps) if self.laws is None else self._advance_within(self.laws, max_steps)
             if report is not None:
                 report(float(self.control[_kernels.TIME]))
             if code == _kernels.STIFF and not self._gains_by_stabilising():
@@ -170,7 +174,7 @@ class _Run:
     def stabilised(self, rtol: float, atol: float) -> _Run:
         """The rest of this run by RKC, from the point reached; what is recorded and counted goes on."""
         run = _Run(self.arguments, self.layout, self.y, self.times, "rkc", rtol, atol)
-        run.out, run.since = self.out, float(self.control[_kernels.TIME])
+        run.out, run.laws, run.since = self.out, self.laws, float(self.control[_kernels.TIME])
         run.control[[_kernels.TIME, _kernels.STEP]] = self.control[[_kernels.TIME, _kernels.STEP]]
         run.counts[:4] = self.counts[:4]
         if can_screen(self.arguments):
@@ -195,6 +199,20 @@ class _Run:
         if self.order == 4:
             return most_stages(self.rtol)
         return int(np.clip(np.sqrt(self.rtol / (10.0 * 2.3e-16)), 2, _stabilised_kernels.MOST))
+
+    def _advance_within(self, laws: ConservationLaws, max_steps: int) -> int:
+        """One step, then the new state and those recorded in the step back to where the conservation laws hold."""
+        n_steps, recorded = self.counts[_kernels.STEPS], self.counts[_kernels.NEXT]
+        code = self._advance(1, max_steps)
+        if self.counts[_kernels.STEPS] > n_steps:
+            if self.screening is None:
+                laws.restore(self.y, self.control[_kernels.TIME], self.stages[0])
+            else:  # which computes f anew in each step
+                laws.restore(self.y, self.control[_kernels.TIME])
+                self.screening.gather(self.y, int(self.counts[_screened_kernels.ACTIVE]))
+            for i in range(recorded, self.counts[_kernels.NEXT]):
+                laws.restore(self.out[i], self.times[i])
+        return code
 
     def _advance(self, budget: int, max_steps: int) -> int:
         record = (self.control, self.counts, self.times, self.out, budget, max_steps, self.rtol, self.atol)
@@ -237,17 +255,23 @@ def fixed_steps(
     step: float,
     n_stages: int = 4,
     weight_decay: float = 0.0,
+    conserve: bool = False,
 ) -> list[Weights]:
     """Weights at ``t_eval`` by steps of fixed size, no error control: for measuring the order of a method.
 
-    ``n_stages`` is for ``"rkc"`` only. Recorded times inside a step come from the method's dense output.
+    ``n_stages`` is for ``"rkc"`` only; ``conserve`` restores the conservation laws after each step, as ``"geometric"``
+    does with steps of DOP853. Recorded times inside a step come from the method's dense output.
     """
     network.check_moments(moments)
     method = check_choice("method", method, METHODS)
     decay = check_number("weight_decay", weight_decay, minimum=0.0)
     times = np.atleast_1d(np.asarray(t_eval, dtype=np.float64))
     arguments, layout = flow_arguments(network, moments, decay)
-    run = _Run(arguments, layout, layout.pad(network.pack(weights)), times, method, 1e-6, 1e-9)
+    start = network.pack(weights)
+    first = "dop853" if method == "geometric" else method
+    run = _Run(arguments, layout, layout.pad(start), times, first, 1e-6, 1e-9)
+    if conserve or method == "geometric":
+        run.laws = ConservationLaws.of(network, start, decay)
     run.control[_kernels.STEP] = check_number("step", step, minimum=0.0, strict=True)
     run.control[_kernels.FIXED] = check_count("n_stages", n_stages, minimum=2)
     run.advance_all(MAX_STEPS)

@@ -69,7 +69,7 @@ GROWTH = {
 }
 
 
-METHODS = ["bs32", "tsit5", "dop853", "rkc", "rock4", "auto"]
+METHODS = ["bs32", "tsit5", "dop853", "rkc", "rock4", "geometric", "auto"]
 
 
 def solve(

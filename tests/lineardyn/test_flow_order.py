@@ -15,7 +15,7 @@ from lineardyn.networks import LinearCNN
 from tests import oracles
 from tests.lineardyn.problems import GROWTH, METHODS, PROBLEMS, hessian, solve
 
-ORDERS = {"bs32": 3, "tsit5": 5, "dop853": 8, "rkc": 2, "rock4": 4}
+ORDERS = {"bs32": 3, "tsit5": 5, "dop853": 8, "rkc": 2, "rock4": 4, "geometric": 8}
 
 # --- order -----------------------------------------------------------------------------------------------------------
 
@@ -42,6 +42,9 @@ ORDER_CASES = [
     ("dop853", "cnn-dense-channels", 0.1, [3, 4, 5, 6, 8]),
     ("dop853", "cnn-modes", 0.1, [2, 3, 4, 5, 6]),
     ("dop853", "fcn-dense", 0.5, [2, 3, 4, 5, 6, 8]),
+    ("geometric", "cnn-dense-channels", 0.1, [3, 4, 5, 6, 8]),
+    ("geometric", "cnn-modes", 0.1, [2, 3, 4, 5, 6]),
+    ("geometric", "fcn-dense", 0.5, [2, 3, 4, 5, 6, 8]),
     ("rkc", "cnn-dense-channels", 0.1, [40, 80, 160, 320]),
     ("rkc", "cnn-growth", 4.0, [80, 160, 320]),
     ("rkc", "fcn-growth", 8.0, [80, 160, 320]),
@@ -68,13 +71,14 @@ def test_rock_is_of_fourth_order_with_any_number_of_stages(n_stages):
 
 # Orders of the dense output: cubic Hermite for bs32, rock4 (3) and rkc (2, the order of its ends), 4 for tsit5, 7 for
 # dop853, whose interpolant of order 6 errs by h⁷ inside a step as cubic Hermite errs by h⁴.
-DENSE = {"bs32": 3, "tsit5": 4, "dop853": 7, "rkc": 2, "rock4": 4}
+DENSE = {"bs32": 3, "tsit5": 4, "dop853": 7, "geometric": 7, "rkc": 2, "rock4": 4}
+DENSE_COUNTS = {"dop853": [4, 5, 6, 8], "geometric": [4, 5, 6, 8]}
 
 
 @pytest.mark.parametrize("method", sorted(DENSE))
 def test_observed_order_of_the_dense_output(method):
     """The state 0.37 steps before the end, inside the last step: the order of the interpolant, or better."""
-    p, counts, errors = PROBLEMS["cnn-dense-channels"], {"dop853": [4, 5, 6, 8]}.get(method, [20, 30, 40, 60]), []
+    p, counts, errors = PROBLEMS["cnn-dense-channels"], DENSE_COUNTS.get(method, [20, 30, 40, 60]), []
     for n in counts:
         times = [0.1 * (n - 0.37) / n, 0.1]
         wanted = solve("cnn-dense-channels", "dop853", times, rtol=1e-13, atol=1e-15).weights(0)

@@ -25,7 +25,7 @@ COSINES = {
 }
 # The right digits at rtol 1e-10: 1e-8 for the methods of order ≥ 3 (the figure). RKC has order 2: at rtol r a
 # step has an error ≤ r and there are about r^(-1/3) of them, so the error is r^(2/3) ≈ 2e-7 at 1e-10: 1e-6 is asked.
-SIGMOID = {"bs32": 1e-8, "tsit5": 1e-8, "dop853": 1e-8, "auto": 1e-8, "rkc": 1e-6, "rock4": 1e-7}
+SIGMOID = {"bs32": 1e-8, "tsit5": 1e-8, "dop853": 1e-8, "geometric": 1e-8, "auto": 1e-8, "rkc": 1e-6, "rock4": 1e-7}
 
 
 def sigmoid_error(trajectory, case, kind, b0):
