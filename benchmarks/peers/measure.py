@@ -53,11 +53,12 @@ def measure(
 def _first_call(solver: Solver, start: Start, problem: FlowProblem, rtol: float) -> float:
     """Wall time of the first call: compilation, caches, and one solve at the loosest setting."""
     begin = time.perf_counter()
-    _try(solver, problem, start, rtol)
+    attempt(solver, problem, start, rtol)
     return time.perf_counter() - begin
 
 
-def _try(solver: Solver, problem: FlowProblem, start: Start, rtol: float) -> dict[str, Any]:
+def attempt(solver: Solver, problem: FlowProblem, start: Start, rtol: float) -> dict[str, Any]:
+    """One call: seconds, largest error and right-hand sides, or the failure as text."""
     setting = {"rtol": rtol, "atol": rtol * problem.start_scale}
     try:
         solved = solver.solve(start.weights, start.times, setting["rtol"], setting["atol"])
@@ -78,7 +79,7 @@ def _scan(
         if time.perf_counter() - begin > limits.scan:
             calls.append({"rtol": rtol, "failure": f"not tried: the scan had taken {limits.scan:g} s"})
             break
-        calls.append(_try(solver, problem, start, rtol))
+        calls.append(attempt(solver, problem, start, rtol))
         reached += calls[-1].get("error", float("inf")) <= tightest
         if reached > (2 if calls[-1].get("seconds", 0.0) < limits.once else 0):
             break
@@ -99,7 +100,7 @@ def _timed(
         return {**_summary([good[0]]), "calls": 1}
     missed: list[dict[str, Any]] = []
     for setting in good:
-        calls = [_try(solver, problem, start, setting["rtol"]) for start in starts[1:]]
+        calls = [attempt(solver, problem, start, setting["rtol"]) for start in starts[1:]]
         if all(call.get("error", float("inf")) <= target for call in calls):
             return {**_summary(calls), "calls": len(calls), "missed": missed}
         missed.append({"rtol": setting["rtol"], "errors": [c.get("error", c.get("failure")) for c in calls]})
