@@ -12,7 +12,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class Config:
     stiff_targets: tuple[float, ...] = (1e-2, 1e-3, 1e-4, 1e-5)
     cifar_root: str | None = None
     ladder: tuple[float, ...] = HALF_DECADES
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     n_times: int = 20
     n_starts: int = 5
     n_stiff_starts: int = 3
@@ -57,7 +57,8 @@ class Config:
 
 TINY = Config(
     sizes=((6, 2),), multi_scale=(6, 2), multi_scale_ratio=4.0, multi_scale_stretch=2.0, n_times=5, n_starts=1,
-    n_stiff_starts=1, flow_targets=(1e-3,), stiff_targets=(1e-3,), ladder=(1e-5, 1e-8), products_repeats=2,
+    n_stiff_starts=1, flow_targets=(1e-3,), stiff_solvers=(*STIFF_METHODS, "scipy textbook"), stiff_targets=(1e-3,),
+    ladder=(1e-5, 1e-8), products_repeats=2,
 )  # fmt: skip
 
 

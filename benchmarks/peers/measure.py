@@ -41,7 +41,7 @@ def measure(
     starts: Sequence[Start],
     ladder: Sequence[float],
     targets: Sequence[float],
-    limits: Limits = Limits(),  # noqa: B008 -- frozen
+    limits: Limits = Limits(),
 ) -> dict[str, Any]:
     """Compile, scan the ladder on the first start, then time each target on the others; failures are kept as text."""
     cell: dict[str, Any] = {"first_call_seconds": _first_call(solver, starts[0], problem, ladder[0])}

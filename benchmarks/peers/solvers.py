@@ -102,7 +102,7 @@ class Ours:
 
 
 class ScipyFortran:
-    """``scipy.integrate.ode("dop853")``, Hairer's compiled DOP853, which calls our compiled right-hand side from Python.
+    """``scipy.integrate.ode("dop853")``: compiled DOP853, which calls our compiled right-hand side from Python.
 
     Stands in for numbalsoda where that is not installed. It has no dense output: the steps end at the output times.
     """

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.peers import flows, machine, measure, problems, render, training
+from benchmarks.peers import flows, machine, measure, pictures, problems, render, training
 from benchmarks.peers.right_hand_sides import Packed, Textbook
 
 SHAPES = [(5, 6), (6, 6), (5, 5)]
@@ -86,21 +85,24 @@ def test_diffrax_right_hand_side_equals_packed(variant: str, coherent: bool) -> 
 
 def test_flows_run_and_every_solver_reaches_the_error(tmp_path: Path) -> None:
     config = flows.TINY
-    if not _installed("diffrax"):
-        config = replace(config, flow_solvers=tuple(s for s in config.flow_solvers if "diffrax" not in s))
     path = tmp_path / "flows.json"
     data = flows.run(config, path, say=lambda text: None)
     for key, cell in data["cells"].items():
         for target, timed in cell.get("targets", {}).items():
             assert timed.get("worst_error", math.inf) <= float(target), (key, timed)
+    reached = {key.split("|")[1] for key, cell in data["cells"].items() if "targets" in cell}
+    absent = {key.split("|")[1] for key, cell in data["cells"].items() if "targets" not in cell} - {"products"}
+    assert reached >= {"ours auto", "ours dop853", "ours rkc", "scipy textbook", "scipy packed", "scipy compiled"}
+    assert not any(_installed(solver.split()[0]) for solver in absent)
     assert data["ratios"]["6²×2"]["0.001"]["scipy textbook"] > 0
+    assert data["ratios"]["multi-scale"]["0.001"]["ours dop853"] > 0  # there ours is auto
     assert json.loads(path.read_text(encoding="utf-8"))["cells"].keys() == data["cells"].keys()
     again = flows.run(config, path, say=lambda text: pytest.fail(f"measured again: {text}"))
     assert again["ratios"] == data["ratios"]
-    page = render.page(again, None)
+    page = render.page({"flows": again})
     assert "scipy textbook" in page
     assert "6²×2" in page
-    render.figure(again, tmp_path / "figure.svg")
+    pictures.peers(again, tmp_path / "figure.svg")
 
 
 def test_a_solver_that_fails_is_kept_as_a_failure() -> None:
@@ -131,7 +133,7 @@ def test_training_runs_and_peers_end_at_the_same_weights(tmp_path: Path) -> None
     for cell in data["cells"].values():
         assert max(cell["disagreement"].values()) <= training.AGREEMENT
         assert cell["ratio"] > 0
-    assert "faster torch" in render.page(None, data)
+    assert "faster torch" in render.page({"training": data})
 
 
 @pytest.mark.torch
