@@ -121,10 +121,10 @@ class _Ledger:
 def hides_work(reason: str) -> bool:
     """Whether a skip for this reason means that something which should be there was not found.
 
-    A package of the extra ``bench`` may be missing: those tests run where it is installed.
+    A package of the extras ``bench`` and ``bench-numbalsoda`` may be missing: those tests run where it is installed.
     """
     text = reason.lower()
-    if any(peer in text for peer in ("diffrax", "jax")):
+    if any(peer in text for peer in ("diffrax", "jax", "numbalsoda")):
         return False
     if "torch" in text or any(phrase in text for phrase in _IMPORT_FAILED):
         return True

@@ -21,6 +21,7 @@ from benchmarks.peers.problems import Floats, FlowProblem
 from benchmarks.peers.right_hand_sides import Packed
 
 VARIANTS = ("split", "four")
+MAX_STEPS = 2_000_000  # a bound, far from reached: rejected steps of a lost solution would go on for ever
 
 
 class DiffraxFlow:
@@ -32,7 +33,7 @@ class DiffraxFlow:
         jax.config.update("jax_enable_x64", True)
         self.packed = Packed(problem)
         self.variant = variant
-        self.field, self.effective_of = _field(problem, self.packed, variant)
+        self.field = {"split": _split, "four": _four}[variant](self.packed)
         self.solve = jax.jit(self._solve)
 
     def _solve(self, y0: Any, times: Any, rtol: Any, atol: Any) -> Any:
@@ -48,7 +49,7 @@ class DiffraxFlow:
             saveat=diffrax.SaveAt(ts=times),
             stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol, pcoeff=0.4, icoeff=0.3),
             adjoint=diffrax.ForwardMode(),  # a plain while loop: the default checkpoints for a gradient nobody takes
-            max_steps=None,
+            max_steps=MAX_STEPS,
             throw=False,
         )
         return solution.ys, solution.stats["num_steps"], solution.result == diffrax.RESULTS.successful
@@ -71,50 +72,51 @@ class DiffraxFlow:
 
     def effective(self, states: Any) -> Floats:
         """B (T, K, K) of the states."""
-        import jax
+        k, f = self.packed.problem.n_outputs, len(self.packed.indices)
+        if self.variant == "four":
+            kr, ki, ar, ai = (np.asarray(part) for part in states)
+            rows = np.concatenate([np.stack([kr, ki], 1)[:, None], np.stack([ar, ai], 2)], axis=1)
+        else:
+            rows = np.asarray(states).reshape(-1, k + 1, 2, f)
+        interleaved = np.ascontiguousarray(rows.transpose(0, 1, 3, 2))
+        return np.array([self.packed.effective(y.ravel()) for y in interleaved])
 
-        return np.asarray(jax.vmap(self.effective_of)(states))
+
+def _halves(interleaved: Any) -> Floats:
+    """Columns of interleaved Re, Im as all Re, then all Im."""
+    flat = np.ascontiguousarray(interleaved).view(np.float64)
+    return np.concatenate([flat[:, 0::2], flat[:, 1::2]], axis=1)
 
 
-def _field(problem: FlowProblem, packed: Packed, variant: str) -> tuple[Callable[[Any], Any], Callable[..., Any]]:
-    """The right-hand side of a variant and the function that reads B from its state."""
+def _constants(packed: Packed) -> tuple[Any, Any, Any]:
+    """``(S, to_b (2F, K), q̄ (K, 2F))`` of coherent classes, or ``(target (K, 2F), matrix (2F, 2F), None)``."""
     import jax.numpy as jnp
 
-    constants = _halves(problem, packed)
-    k = problem.n_outputs
-    build = {"split": _split, "four": _four}[variant]
-    return build(k, len(packed.indices), *(jnp.asarray(c) for c in constants))
+    if packed.problem.gram is None:
+        arrays = packed.s, _halves(packed.to_b.T).T, _halves(packed.q_conj)
+        return jnp.asarray(arrays[0]), jnp.asarray(arrays[1]), jnp.asarray(arrays[2])
+    matrix = _halves(_halves(packed.gram).T).T
+    return jnp.asarray(_halves(packed.target)), jnp.asarray(matrix), None
 
 
-def _halves(problem: FlowProblem, packed: Packed) -> tuple[Floats, Floats, Floats]:
-    """``S (K, K)``, ``to_b (2F, K)`` and ``q̄ (K, 2F)`` with Re and Im in halves (modes form only)."""
-    if problem.gram is not None:
-        raise ValueError("the diffrax peer is written for coherent classes")
-    q = np.concatenate([packed.q_conj[:, 0::2], packed.q_conj[:, 1::2]], axis=1)
-    to_b = np.concatenate([packed.to_b[0::2], packed.to_b[1::2]], axis=0)
-    return packed.s, np.ascontiguousarray(to_b), np.ascontiguousarray(q)
-
-
-def _split(k: int, f: int, s: Any, to_b: Any, q: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+def _split(packed: Packed) -> Callable[[Any], Any]:
     import jax.numpy as jnp
 
-    def parts(y: Any) -> tuple[Any, ...]:
-        rows = y.reshape(k + 1, 2 * f)
-        return rows[0, :f], rows[0, f:], rows[1:, :f], rows[1:, f:]
-
-    def effective(y: Any) -> Any:
-        kr, ki, ar, ai = parts(y)
-        return jnp.concatenate([ar * kr - ai * ki, ar * ki + ai * kr], axis=1) @ to_b
+    k, f = packed.problem.n_outputs, len(packed.indices)
+    target, matrix, q = _constants(packed)
 
     def field(y: Any) -> Any:
-        kr, ki, ar, ai = parts(y)
-        pull = (s - effective(y)) @ q
+        rows = y.reshape(k + 1, 2 * f)
+        kr, ki, ar, ai = rows[0, :f], rows[0, f:], rows[1:, :f], rows[1:, f:]
+        pull = target - jnp.concatenate([ar * kr - ai * ki, ar * ki + ai * kr], axis=1) @ matrix
+        if q is not None:
+            pull = pull @ q
         gr, gi = pull[:, :f], pull[:, f:]
         top = jnp.concatenate(_sums_over_classes(ar, ai, gr, gi))
-        rows = jnp.concatenate([kr * gr + ki * gi, kr * gi - ki * gr], axis=1)
-        return jnp.concatenate([top, rows.ravel()])
+        below = jnp.concatenate([kr * gr + ki * gi, kr * gi - ki * gr], axis=1)
+        return jnp.concatenate([top, below.ravel()])
 
-    return field, effective
+    return field
 
 
 def _sums_over_classes(ar: Any, ai: Any, gr: Any, gi: Any) -> tuple[Any, Any]:
@@ -124,17 +126,20 @@ def _sums_over_classes(ar: Any, ai: Any, gr: Any, gi: Any) -> tuple[Any, Any]:
     return real, sum(ar[i] * gi[i] - ai[i] * gr[i] for i in rows)
 
 
-def _four(k: int, f: int, s: Any, to_b: Any, q: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
-    br, bi, qr, qi = to_b[:f], to_b[f:], q[:, :f], q[:, f:]
-
-    def effective(y: Any) -> Any:
-        kr, ki, ar, ai = y
-        return (ar * kr - ai * ki) @ br + (ar * ki + ai * kr) @ bi
+def _four(packed: Packed) -> Callable[[Any], Any]:
+    f = len(packed.indices)
+    target, matrix, q = _constants(packed)
+    of_real, of_imag = matrix[:f], matrix[f:]
 
     def field(y: Any) -> Any:
         kr, ki, ar, ai = y
-        e = s - effective(y)
-        gr, gi = e @ qr, e @ qi
+        zr, zi = ar * kr - ai * ki, ar * ki + ai * kr
+        if q is not None:
+            e = target - (zr @ of_real + zi @ of_imag)
+            gr, gi = e @ q[:, :f], e @ q[:, f:]
+        else:
+            gr = target[:, :f] - (zr @ of_real[:, :f] + zi @ of_imag[:, :f])
+            gi = target[:, f:] - (zr @ of_real[:, f:] + zi @ of_imag[:, f:])
         return *_sums_over_classes(ar, ai, gr, gi), kr * gr + ki * gi, kr * gi - ki * gr
 
-    return field, effective
+    return field

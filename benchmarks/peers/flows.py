@@ -1,8 +1,9 @@
 """Gradient flow against scipy and diffrax at equal error: ``python -m benchmarks.peers.flows [--parts ...] [--fresh]``.
 
-Parts: ``flows`` (our DOP853 against theirs), ``products`` (one right-hand side against its two bare matrix products),
-``stiff`` (``method="auto"`` where modes are learned at very different times, and on CIFAR-10). Each cell of the JSON
-is written when it is measured; a second call goes on with what is missing. ``benchmarks.peers.render`` makes the table.
+Parts: ``products`` (one right-hand side against its two bare matrix products), ``flows`` (our DOP853 against theirs,
+and ``auto`` against our DOP853 where nothing is stiff), ``stiff`` (``auto`` and every stabilised method where modes are
+learned at very different times, and on CIFAR-10). Each cell of the JSON is written when it is measured; a second call
+goes on with what is missing. ``benchmarks.peers.render`` makes the tables.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.peers import machine
-from benchmarks.peers.measure import Start, measure
+from benchmarks.peers.measure import Limits, Start, measure
 from benchmarks.peers.problems import FlowProblem, cifar_problem, coherent_problem
-from benchmarks.peers.solvers import SOLVERS, reference
+from benchmarks.peers.solvers import reference, solver_named
+from lineardyn.flow.stepping import METHODS
 
 HALF_DECADES = tuple(10.0 ** (-n / 2) for n in range(4, 21))  # 1e-2 .. 1e-10
+STIFF_METHODS = tuple(f"ours {name}" for name in ("auto", *METHODS) if name not in ("bs32", "tsit5"))
 
 
 @dataclass(frozen=True)
@@ -32,16 +35,19 @@ class Config:
 
     parts: tuple[str, ...] = ("products", "flows", "stiff")
     sizes: tuple[tuple[int, int], ...] = ((16, 4), (32, 4), (32, 10), (64, 10))
-    flow_solvers: tuple[str, ...] = ("ours dop853", "scipy textbook", "scipy packed", "diffrax split", "diffrax four")
+    flow_solvers: tuple[str, ...] = (
+        "ours dop853", "ours auto", "scipy textbook", "scipy packed", "scipy compiled", "numbalsoda",
+        "numbalsoda steps", "diffrax split", "diffrax four",
+    )  # fmt: skip
     flow_targets: tuple[float, ...] = (1e-3, 1e-5)
     multi_scale: tuple[int, int] = (32, 10)
     multi_scale_ratio: float = 16.0
     multi_scale_stretch: float = 8.0  # "multi-scale, long" goes on for so many times the time to 95%
-    stiff_solvers: tuple[str, ...] = ("ours auto", "ours rkc", "ours dop853", "scipy textbook")
-    stiff_target: float = 1e-3
-    once: tuple[str, ...] = ("multi-scale, long|scipy textbook",)  # minutes: one timed call is enough
+    stiff_solvers: tuple[str, ...] = (*STIFF_METHODS, "scipy textbook", "scipy packed", "diffrax split", "diffrax four")
+    stiff_targets: tuple[float, ...] = (1e-2, 1e-3, 1e-4, 1e-5)
     cifar_root: str | None = None
     ladder: tuple[float, ...] = HALF_DECADES
+    limits: Limits = field(default_factory=Limits)
     n_times: int = 20
     n_starts: int = 5
     n_stiff_starts: int = 3
@@ -51,7 +57,8 @@ class Config:
 
 TINY = Config(
     sizes=((6, 2),), multi_scale=(6, 2), multi_scale_ratio=4.0, multi_scale_stretch=2.0, n_times=5, n_starts=1,
-    n_stiff_starts=1, flow_targets=(1e-3,), ladder=(1e-5, 1e-8), products_repeats=2,
+    n_stiff_starts=1, flow_targets=(1e-3,), stiff_solvers=(*STIFF_METHODS, "scipy textbook"), stiff_targets=(1e-3,),
+    ladder=(1e-5, 1e-8), products_repeats=2,
 )  # fmt: skip
 
 
@@ -59,6 +66,7 @@ TINY = Config(
 class Job:
     """A problem (a function: it is built when its turn comes), who solves it, to which errors, and how far."""
 
+    part: str
     build: Callable[[], FlowProblem]
     solvers: Sequence[str]
     targets: Sequence[float]
@@ -95,14 +103,15 @@ def _jobs(config: Config) -> list[Job]:
     jobs = []
     if "flows" in config.parts:
         for size in config.sizes:
-            jobs.append(Job(partial(_flow_problem, size), config.flow_solvers, config.flow_targets, config.n_starts))
+            build = partial(_flow_problem, size)
+            jobs.append(Job("flows", build, config.flow_solvers, config.flow_targets, config.n_starts))
     if "stiff" in config.parts:
-        shared = (config.stiff_solvers, (config.stiff_target,), config.n_stiff_starts)
-        jobs.append(Job(partial(_multi_scale_problem, config, "multi-scale"), *shared))
+        shared = (config.stiff_solvers, config.stiff_targets, config.n_stiff_starts)
+        jobs.append(Job("stiff", partial(_multi_scale_problem, config, "multi-scale"), *shared))
         long = partial(_multi_scale_problem, config, "multi-scale, long")
-        jobs.append(Job(long, *shared, stretch=config.multi_scale_stretch))
+        jobs.append(Job("stiff", long, *shared, stretch=config.multi_scale_stretch))
         if config.cifar_root:
-            jobs.append(Job(partial(cifar_problem, Path(config.cifar_root)), *shared))
+            jobs.append(Job("stiff", partial(cifar_problem, Path(config.cifar_root)), *shared))
     return jobs
 
 
@@ -121,10 +130,10 @@ def _measure_job(record: machine.Record, config: Config, job: Job, say: Callable
         key = f"{problem.name}|{solver}"
         if key in record:
             continue
-        n_calls = 1 if key in config.once else job.n_starts + 1  # the first start serves the scan
-        while len(starts) < n_calls:
+        while len(starts) <= job.n_starts:  # the first one serves the scan
             starts.append(_start(problem, config, len(starts), job.stretch))
-        record.keep(key, _measure_solver(solver, problem, starts[:n_calls], config.ladder, job.targets))
+        cell = _measure_solver(solver, problem, starts, config, job.targets)
+        record.keep(key, {"part": job.part, **cell})
         say(f"{key}: {_brief(record[key])}")
 
 
@@ -135,13 +144,13 @@ def _start(problem: FlowProblem, config: Config, seed: int, stretch: float) -> S
 
 
 def _measure_solver(
-    name: str, problem: FlowProblem, starts: Sequence[Start], ladder: Sequence[float], targets: Sequence[float]
+    name: str, problem: FlowProblem, starts: Sequence[Start], config: Config, targets: Sequence[float]
 ) -> dict[str, Any]:
     try:
-        solver = SOLVERS[name](problem)
+        solver = solver_named(name, problem)
     except ImportError as error:
         return {"failure": f"not installed: {error.name}"}
-    return measure(solver, problem, starts, ladder, targets)
+    return measure(solver, problem, starts, config.ladder, targets, config.limits)
 
 
 def _brief(cell: Mapping[str, Any]) -> str:
@@ -154,23 +163,23 @@ def _brief(cell: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def ratios(cells: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Problem → target → ``theirs / ours`` for each peer, and the fastest diffrax layout as ``diffrax``.
+def ratios(cells: Mapping[str, Any], quantity: str = "median_seconds") -> dict[str, dict[str, dict[str, Any]]]:
+    """Problem → target → ``theirs / ours`` for each peer, and the fastest layout of diffrax as ``diffrax``.
 
-    On stiff problems ours is ``auto``, else ``dop853``. ``one_session`` says whether one run measured both.
+    On stiff problems ours is ``auto``, else ``dop853``. ``one_session`` says whether one run measured all.
     """
     table: dict[str, dict[str, dict[str, Any]]] = {}
     for key, cell in cells.items():
         problem, solver = key.split("|")
-        mine = f"{problem}|ours auto" if f"{problem}|ours auto" in cells else f"{problem}|ours dop853"
+        mine = f"{problem}|ours {'auto' if cell.get('part') == 'stiff' else 'dop853'}"
         if mine not in cells or key == mine or "targets" not in cell or "targets" not in cells[mine]:
             continue
         for target, theirs in cell["targets"].items():
             ours = cells[mine]["targets"].get(target, {})
-            if "median_seconds" not in theirs or "median_seconds" not in ours:
+            if quantity not in theirs or quantity not in ours:
                 continue
             row = table.setdefault(problem, {}).setdefault(target, {"one_session": True})
-            row[solver] = theirs["median_seconds"] / ours["median_seconds"]
+            row[solver] = theirs[quantity] / ours[quantity]
             row["one_session"] &= cell["session"] == cells[mine]["session"]
     for rows in table.values():
         for row in rows.values():

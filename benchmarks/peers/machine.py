@@ -26,7 +26,7 @@ THREAD_VARIABLES = {
     "JAX_PLATFORMS": "cpu",
     "JAX_ENABLE_X64": "1",
 }
-PACKAGES = ("lineardyn", "numpy", "scipy", "numba", "jax", "jaxlib", "diffrax", "torch")
+PACKAGES = ("lineardyn", "numpy", "scipy", "numba", "numbalsoda", "jax", "jaxlib", "diffrax", "torch")
 RESULTS = Path(__file__).parent / "results"
 
 

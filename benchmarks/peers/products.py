@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -70,11 +71,10 @@ def _self_conjugate(shape: tuple[int, int]) -> Any:
     return (2 * u % shape[0] == 0) & (2 * v % shape[1] == 0)
 
 
-def _our_loop(problem: FlowProblem) -> Callable[[int], None]:
-    """Our jitted right-hand side, called n times from jitted code as the integrators call it."""
-    from lineardyn import LinearCNN, SecondMoments
+@cache
+def _loop() -> Any:
+    """Our jitted right-hand side, called n times from jitted code as the integrators call it; compiled once."""
     from lineardyn.flow import _kernels
-    from lineardyn.flow.arguments import flow_arguments
 
     flow = _kernels.flow
 
@@ -83,11 +83,20 @@ def _our_loop(problem: FlowProblem) -> Callable[[int], None]:
         for _ in range(n):
             flow(y, dy, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
 
+    return loop
+
+
+def _our_loop(problem: FlowProblem) -> Callable[[int], None]:
+    """n right-hand sides at the start of a problem."""
+    from lineardyn import LinearCNN, SecondMoments
+    from lineardyn.flow.arguments import flow_arguments
+
     network = LinearCNN((1, *problem.shape), widths=(1,), n_outputs=problem.n_outputs)
     moments = SecondMoments.from_data(problem.images, problem.targets, form="modes")
     arguments, layout = flow_arguments(network, moments, 0.0)
     state = layout.pad(network.pack(problem.start(np.random.default_rng(0))))
     out = np.empty_like(state)
+    loop = _loop()
     return lambda n: loop(state, out, n, *arguments)
 
 

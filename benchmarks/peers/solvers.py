@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -93,20 +93,74 @@ class Ours:
         begin = time.perf_counter()
         trajectory = gradient_flow(self.network, self.moments, weights, times, method=self.method, rtol=rtol, atol=atol)
         seconds = time.perf_counter() - begin
-        states = [self.problem.spectra(trajectory.weights(i)) for i in range(len(times))]
-        b = np.array([self.problem.effective(*state) for state in states])
+        b = self.effective([trajectory.weights(i) for i in range(len(times))])
         return Solved(seconds, b, int(trajectory.stats["n_rhs"]))
 
+    def effective(self, networks: Sequence[list[Floats]]) -> Floats:
+        """B (T, K, K) of weights in pixel space."""
+        return np.array([self.problem.effective(*self.problem.spectra(weights)) for weights in networks])
 
-SOLVERS: dict[str, Callable[[FlowProblem], Solver]] = {
-    "ours dop853": lambda problem: Ours(problem, "dop853"),
-    "ours auto": lambda problem: Ours(problem, "auto"),
-    "ours rkc": lambda problem: Ours(problem, "rkc"),
+
+class ScipyFortran:
+    """``scipy.integrate.ode("dop853")``: compiled DOP853, which calls our compiled right-hand side from Python.
+
+    Stands in for numbalsoda where that is not installed. It has no dense output: the steps end at the output times.
+    """
+
+    def __init__(self, problem: FlowProblem) -> None:
+        from lineardyn.flow.arguments import flow_arguments
+
+        self.ours = Ours(problem, "dop853")
+        self.arguments, self.layout = flow_arguments(self.ours.network, self.ours.moments, 0.0)
+        self.n_rhs = 0
+
+    def rhs(self, t: float, y: Floats) -> Floats:
+        """The derivative, counted."""
+        from lineardyn.flow.arguments import right_hand_side
+
+        self.n_rhs += 1
+        return right_hand_side(self.arguments, y)
+
+    def solve(self, weights: list[Floats], times: Floats, rtol: float, atol: float) -> Solved:
+        """Solve once."""
+        network, self.n_rhs = self.ours.network, 0
+        y0 = self.layout.pad(network.pack(weights))
+        states = []
+        begin = time.perf_counter()
+        solver = scipy.integrate.ode(self.rhs).set_integrator("dop853", rtol=rtol, atol=atol, nsteps=1_000_000)
+        solver.set_initial_value(y0, 0.0)
+        for t in times:
+            states.append(solver.integrate(t))
+            if not solver.successful():
+                raise RuntimeError(f"scipy's compiled dop853 stopped with code {solver.get_return_code()}")
+        seconds = time.perf_counter() - begin
+        b = self.ours.effective([network.unpack(self.layout.unpad(state)) for state in states])
+        return Solved(seconds, b, self.n_rhs)
+
+
+def numbalsoda_dop853(problem: FlowProblem, *, outputs: bool) -> Solver:
+    """numbalsoda's DOP853; ImportError where it is not installed."""
+    from benchmarks.peers.numbalsoda_peer import NumbalsodaDop853
+
+    return NumbalsodaDop853(problem, outputs=outputs)
+
+
+PEERS: dict[str, Callable[[FlowProblem], Solver]] = {
     "scipy textbook": lambda problem: ScipyDop853(problem, Textbook),
     "scipy packed": lambda problem: ScipyDop853(problem, Packed),
+    "scipy compiled": ScipyFortran,
+    "numbalsoda": lambda problem: numbalsoda_dop853(problem, outputs=True),
+    "numbalsoda steps": lambda problem: numbalsoda_dop853(problem, outputs=False),
     "diffrax split": lambda problem: DiffraxDopri8(problem, "split"),
     "diffrax four": lambda problem: DiffraxDopri8(problem, "four"),
 }
+
+
+def solver_named(name: str, problem: FlowProblem) -> Solver:
+    """``"ours METHOD"``, with any method of ``gradient_flow``, or one of :data:`PEERS`."""
+    if name.startswith("ours "):
+        return Ours(problem, name.removeprefix("ours "))
+    return PEERS[name](problem)
 
 
 def reference(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.peers import flows, machine, problems, render, statistics, training
+from benchmarks.peers import flows, machine, measure, pictures, problems, render, statistics, training
 from benchmarks.peers.right_hand_sides import Packed, Textbook
 
 SHAPES = [(5, 6), (6, 6), (5, 5)]
@@ -63,14 +62,15 @@ def test_packed_equals_textbook(shape: tuple[int, int], coherent: bool) -> None:
     assert half.effective(packed) == pytest.approx(full.effective(y), abs=1e-13)
 
 
+@pytest.mark.parametrize("coherent", [True, False])
 @pytest.mark.parametrize("variant", ["split", "four"])
-def test_diffrax_right_hand_side_equals_packed(variant: str) -> None:
+def test_diffrax_right_hand_side_equals_packed(variant: str, coherent: bool) -> None:
     pytest.importorskip("diffrax", reason="diffrax is not installed (extra 'bench')")
     import jax
 
     from benchmarks.peers.diffrax_peer import DiffraxFlow
 
-    problem = problem_of((5, 6), coherent=True)
+    problem = problem_of((5, 6), coherent=coherent)
     weights = problem.start(np.random.default_rng(1))
     flow, packed = DiffraxFlow(problem, variant=variant), Packed(problem)
     y = packed.state(weights)
@@ -79,26 +79,30 @@ def test_diffrax_right_hand_side_equals_packed(variant: str) -> None:
     got = flow.field(flow.state(weights))
     for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
         assert np.asarray(one) == pytest.approx(np.asarray(other), abs=1e-13)
-    assert np.asarray(flow.effective_of(flow.state(weights))) == pytest.approx(packed.effective(y), abs=1e-13)
+    states = jax.tree.map(lambda part: np.asarray(part)[None], flow.state(weights))
+    assert flow.effective(states)[0] == pytest.approx(packed.effective(y), abs=1e-13)
 
 
 def test_flows_run_and_every_solver_reaches_the_error(tmp_path: Path) -> None:
     config = flows.TINY
-    if not _installed("diffrax"):
-        config = replace(config, flow_solvers=tuple(s for s in config.flow_solvers if "diffrax" not in s))
     path = tmp_path / "flows.json"
     data = flows.run(config, path, say=lambda text: None)
     for key, cell in data["cells"].items():
         for target, timed in cell.get("targets", {}).items():
             assert timed.get("worst_error", math.inf) <= float(target), (key, timed)
+    reached = {key.split("|")[1] for key, cell in data["cells"].items() if "targets" in cell}
+    absent = {key.split("|")[1] for key, cell in data["cells"].items() if "targets" not in cell} - {"products"}
+    assert reached >= {"ours auto", "ours dop853", "ours rkc", "scipy textbook", "scipy packed", "scipy compiled"}
+    assert not any(_installed(solver.split()[0]) for solver in absent)
     assert data["ratios"]["6²×2"]["0.001"]["scipy textbook"] > 0
+    assert data["ratios"]["multi-scale"]["0.001"]["ours dop853"] > 0  # there ours is auto
     assert json.loads(path.read_text(encoding="utf-8"))["cells"].keys() == data["cells"].keys()
     again = flows.run(config, path, say=lambda text: pytest.fail(f"measured again: {text}"))
     assert again["ratios"] == data["ratios"]
-    page = render.page(again, None)
+    page = render.page({"flows": again})
     assert "scipy textbook" in page
     assert "6²×2" in page
-    render.figure(again, tmp_path / "figure.svg")
+    pictures.peers(again, tmp_path / "figure.svg")
 
 
 def test_a_solver_that_fails_is_kept_as_a_failure() -> None:
@@ -109,7 +113,7 @@ def test_a_solver_that_fails_is_kept_as_a_failure() -> None:
             raise FloatingPointError("no")
 
     start = flows._start(problem, flows.TINY, 0, 1.0)
-    cell = flows.measure(Broken(), problem, [start, start], (1e-3,), (1e-3,))  # type: ignore[arg-type]
+    cell = measure.measure(Broken(), problem, [start, start], (1e-3,), (1e-3,))  # type: ignore[arg-type]
     assert cell["scan"][0]["failure"] == "FloatingPointError: no"
     assert "failure" in cell["targets"]["0.001"]
 
@@ -129,7 +133,7 @@ def test_training_runs_and_peers_end_at_the_same_weights(tmp_path: Path) -> None
     for cell in data["cells"].values():
         assert max(cell["disagreement"].values()) <= training.AGREEMENT
         assert cell["ratio"] > 0
-    assert "faster torch" in render.page(None, data)
+    assert "faster torch" in render.page({"training": data})
 
 
 @pytest.mark.torch
