@@ -190,7 +190,8 @@ def _descend_along(slope: Callable[[Weights], Weights], weights: Weights, times:
 
     start = np.concatenate([w.ravel() for w in weights])
     end = max(float(times[-1]), 1e-300)
-    solution = solve_ivp(rhs, (0.0, end), start, method="DOP853", t_eval=times, rtol=rtol, atol=1e-14)
+    with np.errstate(over="ignore", invalid="ignore"):  # a first step that scipy guesses too long, and rejects
+        solution = solve_ivp(rhs, (0.0, end), start, method="DOP853", t_eval=times, rtol=rtol, atol=1e-14)
     assert solution.success, solution.message
     return [split(state) for state in solution.y.T]
 
