@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable
+from functools import cache
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
@@ -44,39 +45,49 @@ def place(error: Planted) -> Path:
     )
 
 
-class _Loader(SourceFileLoader):
-    """Compiles the file with the error in it; no byte code is read or written."""
+@cache
+def _compiled(file: Path, error: Planted | None) -> CodeType:
+    """The file, with the error in it; what is imported for every error is compiled once."""
+    source = file.read_text(encoding="utf-8")
+    return compile(source if error is None else source.replace(error.line, error.wrong), str(file), "exec")
 
-    error: Planted
+
+class _Loader(SourceFileLoader):
+    """Neither reads nor writes byte code."""
+
+    error: Planted | None
 
     def get_code(self, fullname: str) -> CodeType:
-        source = Path(self.path).read_text(encoding="utf-8").replace(self.error.line, self.error.wrong)
-        return compile(source, self.path, "exec")
+        return _compiled(Path(self.path), self.error)
 
 
 class _Planter(MetaPathFinder):
-    """Hands the one file of the error to :class:`_Loader`."""
+    """Finds library and tests, one file of them with the error."""
 
-    def __init__(self, error: Planted) -> None:
-        self.error, self.file = error, place(error)
+    def __init__(self, error: Planted | None) -> None:
+        self.error, self.file = error, error and place(error)
 
     def find_spec(self, fullname: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if not fullname.startswith(self.error.module.split(".")[0]):
+        if not _is_ours(fullname):
             return None
         spec = PathFinder.find_spec(fullname, path)
-        if spec is None or spec.origin is None or Path(spec.origin).resolve() != self.file:
+        if spec is None or spec.origin is None:
             return None
         loader = _Loader(fullname, spec.origin)
-        loader.error = self.error
+        loader.error = self.error if Path(spec.origin).resolve() == self.file else None
         return importlib.util.spec_from_file_location(
             fullname, spec.origin, loader=loader, submodule_search_locations=spec.submodule_search_locations
         )
 
 
+def _is_ours(module: str) -> bool:
+    return module.split(".")[0] in ("lineardyn", "solvers") or module.startswith("tests.")
+
+
 def _forget() -> None:
     """The next import of the library and of its tests is a new one."""
     for name in list(sys.modules):
-        if name.split(".")[0] in ("lineardyn", "solvers") or name.startswith("tests."):
+        if _is_ours(name):
             del sys.modules[name]
 
 
@@ -96,30 +107,29 @@ def _run(check: Check) -> str:
     return "passed"
 
 
-def outcome(error: Planted) -> str:
-    """What the check says of the library with the error in it."""
-    _forget()
+def outcome(check: Check, error: Planted | None) -> str:
+    """What the check says of the library with the error in it, or without one."""
     planter = _Planter(error)
+    _forget()
     sys.meta_path.insert(0, planter)
     try:
-        return _run(error.check)
+        return _run(check)
     finally:
         sys.meta_path.remove(planter)
         _forget()
 
 
 def outcomes(names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """``with`` and ``without`` the error; a check that many share is run once without."""
+    """``with`` and ``without`` the error; a check that many errors share is run once without."""
     without: dict[str, str] = {}
     results = {}
     for name in names:
         error = PLANTED[name]
         key = repr(error.check)
         if key not in without:
-            _forget()
-            without[key] = _run(error.check)
+            without[key] = outcome(error.check, None)
         try:
-            results[name] = {"without": without[key], "with": outcome(error)}
+            results[name] = {"without": without[key], "with": outcome(error.check, error)}
         except LookupError as moved:
             results[name] = {"without": without[key], "with": str(moved)}
     return results

@@ -1,4 +1,4 @@
-"""Can the suite fail? Each error of ``tests/planted.py`` is planted in the library, and a test of the suite must notice.
+"""Can the suite fail? Each error of ``tests/planted.py`` is planted in the library; a test of the suite must notice.
 
 A planted error that passes shows tests that test nothing.
 """
@@ -35,14 +35,15 @@ def results(request: pytest.FixtureRequest) -> dict[str, dict[str, str]]:
     wanted = [item.callspec.params["name"] for item in request.session.items if _is_planted(item)]
     workers = [plant(part) for part in (wanted[i::WORKERS] for i in range(WORKERS)) if part]
     found: dict[str, dict[str, str]] = {}
-    for worker in workers:
-        try:
+    try:
+        for worker in workers:
             out, errors = worker.communicate(timeout=SECONDS)
-        except subprocess.TimeoutExpired:
+            assert worker.returncode == 0, errors
+            found.update(json.loads(out))
+    finally:
+        for worker in workers:
             worker.kill()
-            raise
-        assert worker.returncode == 0, errors
-        found.update(json.loads(out))
+            worker.communicate()
     return found
 
 

@@ -119,3 +119,14 @@ def test_every_so_many_steps_and_the_last_are_recorded(kind, batch_size, every, 
     assert run.stats["n_steps"] == n_steps
     for i, step in enumerate(steps):
         assert oracles.worst(run.weights(i), states[step]) <= ROUND_OFF
+
+
+def test_between_recorded_steps_states_are_interpolated_linearly():
+    """``at(t)``, in the share of the time that has passed; the steps themselves are not there to be had."""
+    data, network, weights = problem("cnn", 2)
+    run = descend(network, (data.images, data.targets), weights, n_steps=7, record_every=4)
+    for share in (0.2, 0.75):
+        for i, (first, last) in enumerate([(0, 4), (4, 7)]):
+            got = run.at(RATE * (first + share * (last - first)))
+            wanted = [(1 - share) * a + share * b for a, b in zip(run.weights(i), run.weights(i + 1), strict=True)]
+            assert oracles.worst(got, wanted) <= ROUND_OFF

@@ -1,7 +1,7 @@
 """Every gradient by differences: of networks and of the kernels, every depth, form and decay; the kernels' products.
 
-The loss is a polynomial, and of degree two in any single weight: each layer enters f linearly. So central differences of
-one weight are exact at any h. With h = ½ the bound is round-off alone: 1e-13 of losses up to 10², over h.
+The loss is a polynomial, and of degree two in any single weight: each layer enters f linearly. So central differences
+of one weight are exact at any h. With h = ½ the bound is round-off alone: 1e-13 of losses up to 10², over h.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ COHERENT = own.make_data("centred", (2, 2, 3), 3, 50), own.make_data("centred", 
 
 def case(kind, depth, form, shape=0):
     data = COHERENT[shape]
-    network = {"cnn": LinearCNN, "fcn": LinearFCN}[kind](data.image_shape, widths=DEPTHS[depth], n_outputs=data.n_outputs)
+    network = {"cnn": LinearCNN, "fcn": LinearFCN}[kind](
+        data.image_shape, widths=DEPTHS[depth], n_outputs=data.n_outputs
+    )
     weights = own.random_weights(kind, data.image_shape, DEPTHS[depth], data.n_outputs, depth, 0.4)
     return data, network, weights, SecondMoments.from_data(data.images, data.targets, form=form)
 
@@ -65,7 +67,9 @@ def test_right_hand_side_of_the_kernels(kind, depth, form, decay):
     wanted = [-g for g in slopes(data, weights, decay)]
     bound = EXACT * max(1.0, *(np.abs(g).max() for g in wanted))
     state = network.pack(weights)
-    assert worst_entry(network.unpack(right_hand_side(kernel_arguments(network, moments, decay), state)), wanted) <= bound
+    assert (
+        worst_entry(network.unpack(right_hand_side(kernel_arguments(network, moments, decay), state)), wanted) <= bound
+    )
     arguments, layout = flow_arguments(network, moments, decay)
     padded = layout.unpad(right_hand_side(arguments, layout.pad(state)))
     assert worst_entry(network.unpack(padded), wanted) <= bound
