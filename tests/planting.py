@@ -20,7 +20,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from tests.planted import PLANTED, Check, Planted
+from tests.planted import PLANTED
+from tests.planted.error import Check, Planted
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -41,7 +42,7 @@ def place(error: Planted) -> Path:
     ]
     raise LookupError(
         f"the line moved: {error.module} holds {error.line!r} {sum(counts.values())} times, expected {error.times} in "
-        f"one file (it is in: {', '.join(elsewhere) or 'no file'}): update the table in tests/planted.py"
+        f"one file (it is in: {', '.join(elsewhere) or 'no file'}): update the table in tests/planted"
     )
 
 

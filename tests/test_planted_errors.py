@@ -1,4 +1,4 @@
-"""Can the suite fail? Each error of ``tests/planted.py`` is planted in the library; a test of the suite must notice.
+"""Can the suite fail? Each error of ``tests/planted`` is planted in the library; a test of the suite must notice.
 
 A planted error that passes shows tests that test nothing.
 """

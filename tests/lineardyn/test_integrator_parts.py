@@ -10,7 +10,9 @@ from lineardyn.flow.arguments import kernel_arguments
 from lineardyn.flow.gradient_flow import gradient_flow
 from lineardyn.flow.tableaus import TABLEAUS
 from lineardyn.moments import SecondMoments
-from lineardyn.networks import LinearFCN
+from lineardyn.networks import LinearCNN, LinearFCN
+from tests import oracles
+from tests.lineardyn.problems import cosine_images
 
 
 def linear_flow(rates):
@@ -86,6 +88,22 @@ def test_stages_grow_with_the_root_of_the_stiffness():
     network, moments = linear_flow([1.0, 300.0])
     run = gradient_flow(network, moments, network.init_small(1.0, rng=0), [1.0], method="rkc", rtol=1e-3)
     assert 10 <= run.stats["max_stages"] <= 2 + np.sqrt(1.54 * 1.15 * 300 + 1)
+
+
+@pytest.mark.parametrize("row", [True, False])
+def test_auto_follows_the_sigmoid_through_its_change_of_method(row):
+    """P eq 22 at times before, at and after the change: each of both modes to 20 tolerances of itself (seen: 4)."""
+    shape, frequencies = ((1, 6), [(0, 1), (0, 3)]) if row else ((3, 3), [(0, 1), (1, 1)])
+    moments = SecondMoments.from_data(cosine_images(shape, frequencies, [8.0, 0.5]), np.eye(2))
+    network, modes, n_pixels = LinearCNN((1, *shape), n_outputs=2), moments.modes(), shape[0] * shape[1]
+    weights = network.init_balanced(moments, 0.05, rng=0)
+    times = np.linspace(0.05, 1.0, 12) * 8 / (np.sqrt(n_pixels) * modes.s[1])
+    run = gradient_flow(network, moments, weights, times, rtol=1e-3, atol=1e-6)
+    assert times[1] < run.stats["t_stiff"] < times[-2]
+    b0 = np.diag(modes.u.T @ oracles.predict(weights, modes.v).T * modes.d)
+    for mode, m in enumerate([2, 1 if row else 2]):
+        wanted = oracles.sigmoid(times, modes.s[mode], b0[mode], n_pixels, m)
+        assert np.abs(run.effective_singular_values[:, mode, mode] / wanted - 1).max() <= 20e-3
 
 
 # --- screened frequencies --------------------------------------------------------------------------------------------
