@@ -20,6 +20,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+import pytest
+
 from tests.planted import PLANTED
 from tests.planted.error import Check, Planted
 
@@ -102,6 +104,8 @@ def _run(check: Check) -> str:
         case = dict(check.case)
         if "data" in case:
             case["data"] = importlib.import_module("tests.strategies").make_data(*case["data"])
+        if "monkeypatch" in case:
+            case["monkeypatch"] = pytest.MonkeyPatch()  # nothing to undo: what it changes is forgotten
         test(**case)
     except Exception as failure:
         return f"{type(failure).__name__}: {str(failure).strip().splitlines()[0] if str(failure).strip() else ''}"

@@ -109,3 +109,17 @@ def test_drift_of_the_library_is_the_change_of_the_balance(kind, depth):
         whole = np.max(sum(np.linalg.norm(a, axis=(-2, -1)) ** 2 for a in layers(run.weights(i))))
         assert drift[i] == pytest.approx(moved / whole, rel=1e-9, abs=1e-15)
     assert drift[-1] > 1e-5
+
+
+@pytest.mark.parametrize("widths", [(3,), (4, 3), (5, 3, 4)])
+def test_balanced_start_of_a_fully_connected_network_has_one_singular_value(widths):
+    """``scale`` for each mode in every layer, so that ``Uᵀ f(v_α) = scale^L`` along the mode and 0 elsewhere."""
+    data = own.make_data("incoherent", (2, 2, 3), 3, 70)
+    network = LinearFCN(data.image_shape, widths=widths, n_outputs=3)
+    moments = SecondMoments.from_data(data.images, data.targets)
+    weights, modes = network.init_balanced(moments, 0.5, rng=0), moments.modes()
+    for w in weights:
+        singular = np.linalg.svd(w, compute_uv=False)
+        assert np.abs(singular - np.where(np.arange(len(singular)) < 3, 0.5, 0.0)).max() <= 1e-14
+    along = modes.u.T @ oracles.predict(weights, modes.v).T
+    assert np.abs(along - 0.5 ** len(weights) * np.eye(3)).max() <= 1e-14

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lineardyn import training
 from lineardyn.moments import SecondMoments
 from lineardyn.networks import LinearCNN, LinearFCN
 from lineardyn.training import gradient_descent
@@ -130,3 +131,16 @@ def test_between_recorded_steps_states_are_interpolated_linearly():
             got = run.at(RATE * (first + share * (last - first)))
             wanted = [(1 - share) * a + share * b for a, b in zip(run.weights(i), run.weights(i + 1), strict=True)]
             assert oracles.worst(got, wanted) <= ROUND_OFF
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 2])
+@pytest.mark.parametrize("flops", [1.0, 2.5e5])
+def test_many_calls_of_a_kernel_equal_one(batch_size, flops, monkeypatch):
+    """A run is cut into calls so that Ctrl-C is heard; states, records and draws do not see the cuts."""
+    data, network, weights = problem("cnn", 3)
+    options = {"batch_size": batch_size, "rng": 3, "n_steps": 11, "record_every": 3, "weight_decay": 0.1}
+    whole = descend(network, (data.images, data.targets), weights, **options)
+    monkeypatch.setattr(training, "CALL_FLOPS", flops)
+    cut = descend(network, (data.images, data.targets), weights, **options)
+    assert np.array_equal(cut.t, whole.t)
+    assert np.array_equal(cut.states, whole.states)

@@ -83,6 +83,14 @@ def test_a_step_is_judged_by_the_rms_of_its_scaled_error():
     assert error == pytest.approx(wanted, rel=1e-12)
 
 
+def test_what_the_first_step_is_chosen_by():
+    """RMS of y over its scale ``atol + rtol |y|``, RMS of y, and the largest ``|f|``."""
+    rng = np.random.default_rng(1)
+    y, f = rng.standard_normal(30), rng.standard_normal(30)
+    wanted = [np.sqrt(np.mean((y / (1e-3 + 1e-2 * np.abs(y))) ** 2)), np.sqrt(np.mean(y**2)), np.abs(f).max()]
+    assert _kernels.growth(y, f, 30.0, 1e-2, 1e-3) == pytest.approx(wanted, rel=1e-13)
+
+
 def test_stages_grow_with_the_root_of_the_stiffness():
     """``s = 1 + √(1.54 h ρ + 1)`` for the radius estimated, 10% more than ρ; no step is longer than the whole."""
     network, moments = linear_flow([1.0, 300.0])

@@ -85,6 +85,17 @@ def test_a_vector_of_times_equals_a_loop_and_a_restart_midway(name, method):
     assert oracles.worst(rest.weights(0), whole.weights(-1)) <= bound(method)
 
 
+@methods
+def test_many_calls_of_a_kernel_equal_one(method, monkeypatch):
+    """A run is cut into calls so that Ctrl-C is heard; steps and records do not see the cuts."""
+    times = np.linspace(0.0, 2.0, 9)
+    whole = solve("cnn-2-row", method, times)
+    monkeypatch.setattr(stepping, "CALL_FLOPS", 1.0)
+    cut = solve("cnn-2-row", method, times)
+    assert np.array_equal(cut.states, whole.states)
+    assert cut.stats == whole.stats
+
+
 # Numbers of steps over 2.5 times the inverse of the largest curvature along the way: the order is read off the last two
 # whose errors are above round-off.
 COUNTS = {"bs32": [20, 40], "tsit5": [4, 5, 6, 8], "dop853": [1, 2, 3, 4, 5, 8], "rkc": [20, 40]}

@@ -23,6 +23,12 @@ PACKING = check("lineardyn.test_fourier", "packing_images_packs_the_conjugate_sp
 RADIUS = check("lineardyn.test_fourier", "radius_is_the_distance_to_dc_on_the_torus", shape=(4, 3))
 
 PREDICTOR = check("lineardyn.test_networks", "effective_predictor_identity", kind="cnn", data=DATA, widths=(2, 3))
+PREDICTIONS = check(
+    "lineardyn.test_networks", "predict_equals_the_pixel_space_sums", kind="cnn", data=DATA, widths=(2, 3)
+)
+BALANCED_FCN = check(
+    "lineardyn.test_balance", "balanced_start_of_a_fully_connected_network_has_one_singular_value", widths=(4, 3)
+)
 LOSS = check(
     "lineardyn.test_networks", "loss_equals_the_mean_over_samples", kind="cnn", data=DATA, widths=(2,), decay=0.3
 )
@@ -98,6 +104,7 @@ RKC_ERROR = check("lineardyn.test_integrator_parts", "error_estimate_vanishes_on
 RKC_HERMITE = check("lineardyn.test_integrator_parts", "interpolation_is_exact_on_cubics")
 RKC_CONTROL = check("lineardyn.test_integrator_parts", "step_control_aims_at_the_tolerance")
 PAIR_CONTROL = check("lineardyn.test_integrator_parts", "a_step_is_judged_by_the_rms_of_its_scaled_error")
+FIRST_STEP = check("lineardyn.test_integrator_parts", "what_the_first_step_is_chosen_by")
 CHANGE = check("lineardyn.test_integrator_parts", "auto_follows_the_sigmoid_through_its_change_of_method", row=True)
 RKC_COST = check("lineardyn.test_integrator_parts", "stages_grow_with_the_root_of_the_stiffness")
 CURVATURE = check("lineardyn.test_flow_order", "spectral_radius_is_that_of_the_hessian", name="cnn-decay")
@@ -121,6 +128,10 @@ def recording(batch_size: int | None) -> Check:
     )  # fmt: skip
 
 
+CUT = check("lineardyn.test_descent", "many_calls_of_a_kernel_equal_one", batch_size=2, flops=1.0, monkeypatch=True)
+LARGEST_RATE_OF_A_PIXEL = check(
+    "lineardyn.test_training", "largest_learning_rate_is_two_over_the_largest_curvature", name="cnn-one-pixel"
+)
 LARGEST_RATE = check(
     "lineardyn.test_training", "largest_learning_rate_is_two_over_the_largest_curvature", name="cnn-samples-deep"
 )
@@ -135,6 +146,12 @@ DRIFT = check("lineardyn.test_balance", "drift_of_the_library_is_the_change_of_t
 RATIO = check("lineardyn.test_invariants", "balance_ratio_is_its_definition")
 OFF_DIAGONAL = check("lineardyn.test_invariants", "off_diagonal_is_its_definition")
 
+RIDGE = check(
+    "solvers.test_ridge", "normal_equations", form="dense", kind="incoherent", shape=(4, 3), c=2, k=2, seed=0, lam=0.3
+)
+RIDGE_DIAGONAL = check(
+    "solvers.test_ridge", "diagonal_form_equals_ridge_where_nothing_correlates", form="dense", lam=0.1
+)
 SIGMOID = check("lineardyn.test_closed_form_sigmoid", "sigmoid_is_the_flow_of_a_pure_cosine", frequency=(2, 1))
 LEARNING_TIME = check("lineardyn.test_closed_form_sigmoid", "learning_time_inverts_the_sigmoid")
 RECURSION = check(

@@ -77,4 +77,13 @@ PLANTED = {
     ),
     "units of mse": Planted("lineardyn.closed_form.frameworks", "return 2.0 * rate /", "return rate /", by.UNITS),
     "units of l2": Planted("lineardyn.closed_form.frameworks", "else decay / 2.0", "else decay", by.UNITS),
+    "λ/2 in ridge": Planted(
+        "solvers.closed_form", "gram + lam * np.eye(size)", "gram + 0.5 * lam * np.eye(size)", by.RIDGE
+    ),
+    "penalty in the metric of the half spectrum": Planted(
+        "solvers.closed_form", "root = np.sqrt(moments.weights)", "root = moments.weights", by.RIDGE
+    ),
+    "diagonal ridge without the conjugate": Planted(
+        "solvers.closed_form", "fft2(moments.sigma_yx).conj()", "fft2(moments.sigma_yx)", by.RIDGE_DIAGONAL
+    ),
 }

@@ -86,4 +86,10 @@ PLANTED = {
         "nodes, factors = _derivative_stencil(depth - 1)",
         by.LARGEST_RATE,
     ),
+    "half of the Hessian of a small network": Planted(
+        "lineardyn.training", "0.5 * (matrix + matrix.T)", "0.25 * (matrix + matrix.T)", by.LARGEST_RATE_OF_A_PIXEL
+    ),
+    "too many draws in a later call": Planted(
+        "lineardyn.training", "size=(stop - start, batch)", "size=(stop, batch)", by.CUT
+    ),
 }

@@ -103,6 +103,12 @@ PLANTED = {
         "s = 1 + int(1.54 * h * control[RADIUS] + 1.0)",
         by.RKC_COST,
     ),
+    "scale of the tolerance": Planted(
+        "lineardyn.flow._kernels",
+        "x = e[i] / (atol + rtol * max(abs(y[i]), abs(z[i])))\n        total += x * x\n    return total",
+        "x = e[i] / (atol * rtol * max(abs(y[i]), abs(z[i])))\n        total += x * x\n    return total",
+        by.FIRST_STEP,
+    ),
     "time forgotten at the change of method": Planted(
         "lineardyn.flow.stepping",
         "run.control[[_kernels.TIME, _kernels.STEP]] = self.control[[_kernels.TIME, _kernels.STEP]]",

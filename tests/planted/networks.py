@@ -98,4 +98,13 @@ PLANTED = {
         "scale**2 * generator.standard_normal(shape)",
         by.NORMAL,
     ),
+    "frequencies of a prediction counted once": Planted(
+        "lineardyn.networks",
+        "rows @ (self._predictor(weights) * self._coordinate_weights).T",
+        "rows @ self._predictor(weights).T",
+        by.PREDICTIONS,
+    ),
+    "balanced start of a fully connected network: scale² for scale": Planted(
+        "lineardyn.networks", "(scale * out @ into.T)", "(scale**2 * out @ into.T)", by.BALANCED_FCN
+    ),
 }
