@@ -159,3 +159,16 @@ def test_passive_frequencies_have_their_part_in_the_predictor(outputs):
     v = constant * weights[:n] * passive * spectra(y[1:]) * spectra(y[0])
     wanted = np.concatenate([v.real, v.imag], axis=1) @ rows.T
     assert np.abs(work[at : at + outputs * terms].reshape(outputs, terms) - wanted).max() <= 1e-13
+
+
+def test_what_passive_frequencies_leave_of_the_target():
+    """``target - coefficients · gain`` replaces what was left, and the largest change is told; NaN as infinity."""
+    rng = np.random.default_rng(4)
+    target, coefficients, left = rng.standard_normal((3, 2, 5))
+    gain, work = rng.uniform(1, 2, 5), np.append(np.zeros(3), coefficients)
+    wanted = target - coefficients * gain
+    change = np.abs(wanted - left).max()
+    assert _screened_kernels._drift(target, gain, work, 3, left) == pytest.approx(change, rel=1e-13)
+    assert np.abs(left - wanted).max() <= 1e-14
+    work[5] = np.nan
+    assert _screened_kernels._drift(target, gain, work, 3, left) == np.inf

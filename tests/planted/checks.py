@@ -54,6 +54,7 @@ MODES = check("lineardyn.test_moments", "modes_are_the_thin_singular_value_decom
 SIGNS = check("lineardyn.test_moments", "largest_entry_of_each_mode_is_positive", data=DATA)
 UNION = check("lineardyn.test_moments", "a_plus_b_is_the_union", form="dense", data=DATA, cut=1)
 BATCHES_OF_DATA = check("lineardyn.test_moments", "batches_equal_the_whole", form="dense", data=DATA, size=2)
+UNION_OF_SAMPLES = check("lineardyn.test_moments", "a_plus_b_is_the_union", form="samples", data=DATA, cut=1)
 POWER = check("lineardyn.test_moments", "power_spectrum_is_the_mean_square_coefficient", form="dense", data=DATA)
 LOSS_OF_MODES = check(
     "lineardyn.test_networks", "loss_and_gradient_agree_in_the_three_forms", data=COHERENT, widths=(2,)
@@ -97,6 +98,10 @@ INTERPOLANT_8 = check(
     "lineardyn.test_tableaus", "interpolant_satisfies_the_conditions_of_its_order_at_every_point", name="dop853"
 )
 START = check("lineardyn.test_gradient_flow", "time_zero_is_the_start", method="tsit5")
+PASSIVE_REST = check("lineardyn.test_integrator_parts", "what_passive_frequencies_leave_of_the_target")
+TINY_ROTATION = check(
+    "lineardyn.test_screened", "rotation_is_the_exact_flow_of_a_frozen_residual", seed=3, k=3, size=1e-4
+)
 RKC_STABLE = check(
     "lineardyn.test_integrator_parts", "steps_damp_up_to_the_limit_that_stages_are_chosen_for", n_stages=5
 )
@@ -111,8 +116,8 @@ CURVATURE = check("lineardyn.test_flow_order", "spectral_radius_is_that_of_the_h
 
 ROTATION = check("lineardyn.test_screened", "rotation_is_the_exact_flow_of_a_frozen_residual", seed=3, k=3, size=0.3)
 SMALL_ROTATION = check("lineardyn.test_integrator_parts", "what_a_rotation_puts_where_nothing_was_is_exact", size=3e-4)
-MEAN_RESIDUAL = check("lineardyn.test_integrator_parts", "frozen_residual_is_the_mean_of_both_ends", outputs=3)
-PASSIVE = check("lineardyn.test_integrator_parts", "passive_frequencies_have_their_part_in_the_predictor", outputs=3)
+MEAN_RESIDUAL = check("lineardyn.test_integrator_parts", "frozen_residual_is_the_mean_of_both_ends", outputs=6)
+PASSIVE = check("lineardyn.test_integrator_parts", "passive_frequencies_have_their_part_in_the_predictor", outputs=6)
 
 
 def descent(kind: str, batch_size: int | None, depth: int = 3) -> Check:

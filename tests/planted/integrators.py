@@ -158,4 +158,16 @@ PLANTED = {
         "factor = constant * passive[f]",
         by.PASSIVE,
     ),
+    "series of cosh": Planted(
+        "lineardyn.flow._screened_kernels",
+        "0.5 * h * h * (1.0 + x * x / 12.0)",
+        "h * h * (1.0 + x * x / 12.0)",
+        by.TINY_ROTATION,
+    ),
+    "sign of what passive frequencies leave": Planted(
+        "lineardyn.flow._screened_kernels",
+        "new = target[k, r] - work[c] * gain[r]",
+        "new = target[k, r] + work[c] * gain[r]",
+        by.PASSIVE_REST,
+    ),
 }
