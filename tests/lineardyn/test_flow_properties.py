@@ -124,4 +124,5 @@ def test_null_modes_are_not_learned(kind, data, widths, form, decay):
     assert b.shape == (3, len(null), len(null))
     assert (b[:, null] == 0).all()
     assert (b[:, :, null] == 0).all()
-    assert (np.diff(run.loss) <= 1e-6 * run.loss[0]).all()
+    # to the tolerance, and the round-off of a loss that starts at its minimum
+    assert (np.diff(run.loss) <= 1e-6 * run.loss[0] + 1e-12 * moments.target_power).all()
