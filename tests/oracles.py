@@ -168,6 +168,17 @@ def flow(
     weights: Weights, images: Array, targets: Array, times: Array, *, weight_decay: float = 0.0, rtol: float = 1e-11
 ) -> list[Weights]:
     """``dw/dt = -∇ℒ`` in pixel space by scipy's DOP853, the state at each of the times."""
+    return _descend_along(lambda w: gradient(w, images, targets, weight_decay), weights, times, rtol)
+
+
+def flow_of_moments(
+    weights: Weights, yx: Array, xx: Array, times: Array, *, weight_decay: float = 0.0, rtol: float = 1e-11
+) -> list[Weights]:
+    """The same for any second moments."""
+    return _descend_along(lambda w: gradient_from_moments(w, yx, xx, weight_decay), weights, times, rtol)
+
+
+def _descend_along(slope: Callable[[Weights], Weights], weights: Weights, times: Array, rtol: float) -> list[Weights]:
     shapes = [w.shape for w in weights]
     cuts = np.cumsum([w.size for w in weights])[:-1]
 
@@ -175,11 +186,12 @@ def flow(
         return [part.reshape(s) for part, s in zip(np.split(state, cuts), shapes, strict=True)]
 
     def rhs(_: float, state: Array) -> Array:
-        return -np.concatenate([g.ravel() for g in gradient(split(state), images, targets, weight_decay)])
+        return -np.concatenate([g.ravel() for g in slope(split(state))])
 
     start = np.concatenate([w.ravel() for w in weights])
     end = max(float(times[-1]), 1e-300)
-    solution = solve_ivp(rhs, (0.0, end), start, method="DOP853", t_eval=times, rtol=rtol, atol=1e-14)
+    with np.errstate(over="ignore", invalid="ignore"):  # a first step that scipy guesses too long, and rejects
+        solution = solve_ivp(rhs, (0.0, end), start, method="DOP853", t_eval=times, rtol=rtol, atol=1e-14)
     assert solution.success, solution.message
     return [split(state) for state in solution.y.T]
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lineardyn.flow import stepping
 from lineardyn.flow.gradient_flow import gradient_flow
 from lineardyn.moments import SecondMoments
 from lineardyn.networks import LinearCNN, LinearFCN
@@ -68,8 +69,43 @@ GROWTH = {
     "fcn-growth": Problem("fcn", TIED, "modes", (5,), scale=0.05),
 }
 
+# Every depth, every number of channels and outputs, every form; images odd, even, non-square, 1×n; null modes (centred,
+# simplex, deficient), repeated singular values (tied, simplex). Deep networks start larger: small ones do not move.
+LADDER = {
+    "cnn-1-row-null": Problem("cnn", own.make_data("centred", (3, 1, 6), 3, 21), "modes", ()),
+    "cnn-1-even-decay": Problem("cnn", own.make_data("incoherent", (4, 2, 2), 4, 22), "dense", (), decay=0.2),
+    "cnn-2-odd-tied": Problem("cnn", own.make_data("tied", (1, 3, 3), 4, 23), "modes", (4,), times=(0.0, 1.0, 4.0)),
+    "cnn-2-even-simplex": Problem(
+        "cnn", own.make_data("simplex", (4, 2, 2), 4, 24), "modes", (2,), decay=0.1, times=(0.0, 1.0, 4.0)
+    ),
+    "cnn-2-deficient": Problem("cnn", own.make_data("deficient", (2, 2, 3), 3, 25), "dense", (3,)),
+    "cnn-2-row": Problem("cnn", own.make_data("incoherent", (2, 1, 5), 2, 26), "samples", (1,), decay=0.1),
+    "cnn-3-odd-null": Problem("cnn", own.make_data("centred", (2, 3, 3), 3, 27), "modes", (2, 4)),
+    "cnn-3-dense-decay": Problem("cnn", own.make_data("incoherent", (3, 2, 2), 4, 28), "dense", (4, 1), decay=0.2),
+    "cnn-4-samples": Problem("cnn", own.make_data("incoherent", (1, 3, 2), 2, 29), "samples", (2, 3, 1)),
+    "cnn-4-deficient-decay": Problem(
+        "cnn", own.make_data("deficient", (2, 1, 5), 2, 30), "dense", (1, 2, 2), decay=0.1
+    ),
+    "cnn-5-tied": Problem(
+        "cnn", own.make_data("tied", (1, 2, 3), 2, 31), "modes", (1, 1, 1, 1), times=(0.0, 1.0, 4.0), scale=0.4
+    ),
+    "cnn-5-samples-decay": Problem(
+        "cnn", own.make_data("incoherent", (2, 1, 4), 1, 32), "samples", (2, 1, 3, 2), decay=0.05
+    ),
+    "cnn-5-dense": Problem("cnn", own.make_data("deficient", (1, 2, 2), 3, 33), "dense", (3, 2, 2, 4)),
+    "fcn-1-deficient": Problem("fcn", own.make_data("deficient", (1, 2, 3), 2, 34), "samples", ()),
+    "fcn-2-simplex": Problem("fcn", own.make_data("simplex", (2, 1, 3), 3, 35), "modes", (4,), times=(0.0, 1.0, 8.0)),
+    "fcn-3-dense-decay": Problem("fcn", own.make_data("incoherent", (1, 3, 3), 4, 36), "dense", (3, 4), decay=0.2),
+    "fcn-4-bottleneck": Problem(
+        "fcn", own.make_data("incoherent", (2, 2, 2), 3, 37), "samples", (4, 1, 3), times=(0.0, 1.0, 4.0), scale=0.6
+    ),
+    "fcn-4-null-decay": Problem(
+        "fcn", own.make_data("centred", (1, 2, 4), 4, 38), "modes", (4, 3, 4), decay=0.05, scale=0.5
+    ),
+}
+EVERY = {**PROBLEMS, **GROWTH, **LADDER}
 
-METHODS = ["bs32", "tsit5", "dop853", "rkc", "rock4", "geometric", "auto"]
+METHODS = [*stepping.METHODS, "auto"]
 
 
 def solve(
@@ -81,7 +117,7 @@ def solve(
     **options: Any,
 ) -> Trajectory:
     """Gradient flow of a problem, by default at its times and at tight tolerances."""
-    p = PROBLEMS[name]
+    p = EVERY[name]
     options = {"rtol": 1e-8, "atol": 1e-10, "weight_decay": p.decay, **options}
     start = p.weights if weights is None else weights
     return gradient_flow(p.network, p.moments, start, p.times if times is None else times, method=method, **options)
@@ -90,7 +126,7 @@ def solve(
 @lru_cache
 def reference(name: str) -> list[list[Array]]:
     """The states at the problem's times, by scipy in pixel space."""
-    p = PROBLEMS[name]
+    p = EVERY[name]
     return oracles.flow(p.weights, p.data.images, p.data.targets, np.array(p.times), weight_decay=p.decay)
 
 

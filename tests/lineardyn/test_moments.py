@@ -28,13 +28,16 @@ def close(got, wanted, scale=None):
 
 
 def same_moments(a, b):
-    """Everything public of two moments agrees to round-off."""
+    """Everything public of two moments agrees to round-off, and the losses, which see what the kernels see."""
     assert (a.form, a.image_shape, a.n_outputs, a.n_samples) == (b.form, b.image_shape, b.n_outputs, b.n_samples)
     close(a.target_power, b.target_power)
     scale = np.sqrt(b.target_power * np.trace(b.gram()))
     close(a.sigma_yx, b.sigma_yx, scale)
     close(a.gram(), b.gram())
     close(a.power_spectrum(), b.power_spectrum())
+    close(a.image_power, b.image_power)
+    predictors = np.random.default_rng(0).standard_normal((2, b.n_outputs, len(b.weights)))
+    close(a.losses(predictors), b.losses(predictors))
 
 
 def in_batches(data, size):

@@ -1,0 +1,182 @@
+"""The checks: tests of the suite with one case each, small enough for the interpreter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.planted.error import Check
+
+
+def check(module: str, test: str, **case: Any) -> Check:
+    return Check(module, f"test_{test}", tuple(case.items()))
+
+
+DATA = ("incoherent", (2, 4, 3), 3, 1)
+COHERENT = ("coherent", (2, 4, 3), 3, 1)
+
+TRANSFORM = check("lineardyn.test_fourier", "the_transform_is_the_unitary_matrix", shape=(4, 3), seed=0)
+CONJUGATES = check("lineardyn.test_fourier", "conjugate_frequencies_of_a_real_image", shape=(4, 4), seed=0)
+CONVOLUTION = check("lineardyn.test_fourier", "convolution_equals_the_loops", shape=(4, 3), n_in=2, n_out=2, seed=0)
+CIRCULANT = check("lineardyn.test_fourier", "circulant_is_the_convolution", shape=(4, 3), n_in=2, n_out=2, seed=0)
+ISOMETRY = check("lineardyn.test_fourier", "half_spectrum_is_lossless_and_isometric", shape=(4, 3), seed=0)
+PACKING = check("lineardyn.test_fourier", "packing_images_packs_the_conjugate_spectrum", shape=(4, 5), seed=0)
+RADIUS = check("lineardyn.test_fourier", "radius_is_the_distance_to_dc_on_the_torus", shape=(4, 3))
+
+PREDICTOR = check("lineardyn.test_networks", "effective_predictor_identity", kind="cnn", data=DATA, widths=(2, 3))
+PREDICTIONS = check(
+    "lineardyn.test_networks", "predict_equals_the_pixel_space_sums", kind="cnn", data=DATA, widths=(2, 3)
+)
+BALANCED_FCN = check(
+    "lineardyn.test_balance", "balanced_start_of_a_fully_connected_network_has_one_singular_value", widths=(4, 3)
+)
+LOSS = check(
+    "lineardyn.test_networks", "loss_equals_the_mean_over_samples", kind="cnn", data=DATA, widths=(2,), decay=0.3
+)
+GRADIENT = {
+    kind: check("lineardyn.test_gradients", "gradient_of_a_network", kind=kind, depth=4, form="dense", decay=0.3)
+    for kind in ("cnn", "fcn")
+}
+LOSSLESS = check(
+    "lineardyn.test_flow_order", "packing_weights_is_lossless_and_keeps_their_norm", name="cnn-dense-channels"
+)
+LOSSLESS_FCN = check("lineardyn.test_flow_order", "packing_weights_is_lossless_and_keeps_their_norm", name="fcn-dense")
+ALIGNED = check("lineardyn.test_networks", "balanced_start_is_aligned", kind="cnn")
+ONE_VALUE = check(
+    "lineardyn.test_networks", "balanced_start_has_one_singular_value_a_frequency", data=COHERENT, widths=(1,)
+)
+NORMAL = check("lineardyn.test_networks", "small_start_is_normal_in_pixel_space", kind="cnn")
+
+SUMS = {
+    form: check("lineardyn.test_moments", "exact_forms_equal_the_sums_over_samples", form=form, data=DATA)
+    for form in ("dense", "samples")
+}
+MODES = check("lineardyn.test_moments", "modes_are_the_thin_singular_value_decomposition", data=DATA, form="dense")
+SIGNS = check("lineardyn.test_moments", "largest_entry_of_each_mode_is_positive", data=DATA)
+UNION = check("lineardyn.test_moments", "a_plus_b_is_the_union", form="dense", data=DATA, cut=1)
+BATCHES_OF_DATA = check("lineardyn.test_moments", "batches_equal_the_whole", form="dense", data=DATA, size=2)
+UNION_OF_SAMPLES = check("lineardyn.test_moments", "a_plus_b_is_the_union", form="samples", data=DATA, cut=1)
+POWER = check("lineardyn.test_moments", "power_spectrum_is_the_mean_square_coefficient", form="dense", data=DATA)
+LOSS_OF_MODES = check(
+    "lineardyn.test_networks", "loss_and_gradient_agree_in_the_three_forms", data=COHERENT, widths=(2,)
+)
+
+
+def slope(kind: str, depth: int, form: str, decay: float = 0.3) -> Check:
+    return check(
+        "lineardyn.test_gradients", "right_hand_side_of_the_kernels", kind=kind, depth=depth, form=form, decay=decay
+    )
+
+
+FEW = check("lineardyn.test_gradients", "products_of_few_rows_equal_numpys", rows=7, columns=14)
+STAGES = check("lineardyn.test_gradients", "stage_sums_equal_numpys", rows=2, terms=13, n=5)
+PADDING = check("lineardyn.test_gradients", "padding_stays_zero", form="modes", depth=3)
+
+
+def flow(name: str, method: str) -> Check:
+    return check("lineardyn.test_ladder", "states_equal_scipys_in_pixel_space", name=name, method=method)
+
+
+def order(name: str, method: str) -> Check:
+    return check("lineardyn.test_ladder", "observed_order", name=name, method=method)
+
+
+def restart(method: str) -> Check:
+    return check(
+        "lineardyn.test_ladder", "a_vector_of_times_equals_a_loop_and_a_restart_midway", name="cnn-2-row", method=method
+    )
+
+
+def trees(name: str) -> Check:
+    return check("lineardyn.test_tableaus", "solution_satisfies_the_conditions_of_its_order_and_no_more", name=name)
+
+
+ESTIMATE = check("lineardyn.test_tableaus", "error_estimates_vanish_up_to_their_order", name="tsit5")
+INTERPOLANT = check(
+    "lineardyn.test_tableaus", "interpolant_satisfies_the_conditions_of_its_order_at_every_point", name="bs32"
+)
+INTERPOLANT_8 = check(
+    "lineardyn.test_tableaus", "interpolant_satisfies_the_conditions_of_its_order_at_every_point", name="dop853"
+)
+START = check("lineardyn.test_gradient_flow", "time_zero_is_the_start", method="tsit5")
+PASSIVE_REST = check("lineardyn.test_integrator_parts", "what_passive_frequencies_leave_of_the_target")
+TINY_ROTATION = check(
+    "lineardyn.test_screened", "rotation_is_the_exact_flow_of_a_frozen_residual", seed=3, k=3, size=1e-4
+)
+RKC_STABLE = check(
+    "lineardyn.test_integrator_parts", "steps_damp_up_to_the_limit_that_stages_are_chosen_for", n_stages=5
+)
+RKC_ERROR = check("lineardyn.test_integrator_parts", "error_estimate_vanishes_on_quadratics_and_measures_cubics")
+RKC_HERMITE = check("lineardyn.test_integrator_parts", "interpolation_is_exact_on_cubics")
+RKC_CONTROL = check("lineardyn.test_integrator_parts", "step_control_aims_at_the_tolerance")
+PAIR_CONTROL = check("lineardyn.test_integrator_parts", "a_step_is_judged_by_the_rms_of_its_scaled_error")
+FIRST_STEP = check("lineardyn.test_integrator_parts", "what_the_first_step_is_chosen_by")
+CHANGE = check("lineardyn.test_integrator_parts", "auto_follows_the_sigmoid_through_its_change_of_method", row=True)
+RKC_COST = check("lineardyn.test_integrator_parts", "stages_grow_with_the_root_of_the_stiffness")
+CURVATURE = check("lineardyn.test_flow_order", "spectral_radius_is_that_of_the_hessian", name="cnn-decay")
+
+ROTATION = check("lineardyn.test_screened", "rotation_is_the_exact_flow_of_a_frozen_residual", seed=3, k=3, size=0.3)
+SMALL_ROTATION = check("lineardyn.test_integrator_parts", "what_a_rotation_puts_where_nothing_was_is_exact", size=3e-4)
+MEAN_RESIDUAL = check("lineardyn.test_integrator_parts", "frozen_residual_is_the_mean_of_both_ends", outputs=6)
+PASSIVE = check("lineardyn.test_integrator_parts", "passive_frequencies_have_their_part_in_the_predictor", outputs=6)
+
+
+def descent(kind: str, batch_size: int | None, depth: int = 3) -> Check:
+    if batch_size is None:
+        return check("lineardyn.test_descent", "full_batch", kind=kind, depth=depth, decay=0.3, form="samples")
+    return check("lineardyn.test_descent", "batches", kind=kind, depth=depth, decay=0.3, batch_size=batch_size)
+
+
+def recording(batch_size: int | None) -> Check:
+    return check(
+        "lineardyn.test_descent", "every_so_many_steps_and_the_last_are_recorded",
+        kind="cnn", batch_size=batch_size, every=3, n_steps=10, steps=(0, 3, 6, 9, 10),
+    )  # fmt: skip
+
+
+CUT = check("lineardyn.test_descent", "many_calls_of_a_kernel_equal_one", batch_size=2, flops=1.0, monkeypatch=True)
+LARGEST_RATE_OF_A_PIXEL = check(
+    "lineardyn.test_training", "largest_learning_rate_is_two_over_the_largest_curvature", name="cnn-one-pixel"
+)
+LARGEST_RATE = check(
+    "lineardyn.test_training", "largest_learning_rate_is_two_over_the_largest_curvature", name="cnn-samples-deep"
+)
+ALONG = check("lineardyn.test_gradient_flow", "loss_and_modes_along_the_way_are_those_of_the_states", name="cnn-decay")
+BETWEEN = check("lineardyn.test_descent", "between_recorded_steps_states_are_interpolated_linearly")
+BETWEEN_FLOW = check("lineardyn.test_gradient_flow", "dense_output_between_the_times_asked_for", method="dop853")
+
+BALANCE = check(
+    "lineardyn.test_invariants", "balance_is_its_definition", kind="cnn", shape=(4, 3), c=2, k=2, widths=(2, 3), seed=0
+)
+DRIFT = check("lineardyn.test_balance", "drift_of_the_library_is_the_change_of_the_balance", kind="cnn", depth=3)
+RATIO = check("lineardyn.test_invariants", "balance_ratio_is_its_definition")
+OFF_DIAGONAL = check("lineardyn.test_invariants", "off_diagonal_is_its_definition")
+
+RIDGE = check(
+    "solvers.test_ridge", "normal_equations", form="dense", kind="incoherent", shape=(4, 3), c=2, k=2, seed=0, lam=0.3
+)
+RIDGE_DIAGONAL = check(
+    "solvers.test_ridge", "diagonal_form_equals_ridge_where_nothing_correlates", form="dense", lam=0.1
+)
+SIGMOID = check("lineardyn.test_closed_form_sigmoid", "sigmoid_is_the_flow_of_a_pure_cosine", frequency=(2, 1))
+LEARNING_TIME = check("lineardyn.test_closed_form_sigmoid", "learning_time_inverts_the_sigmoid")
+RECURSION = check(
+    "lineardyn.test_closed_form_discrete", "cosine_recursion_is_gradient_descent_in_pixel_space",
+    frequency=(1, 2), share=0.05,
+)  # fmt: skip
+COUNTS = check("lineardyn.test_closed_form_discrete", "one_sample_sgd_depends_on_the_count_alone")
+CLOCK_STEPS = check(
+    "lineardyn.test_closed_form_discrete", "clock_recursion_is_gradient_descent_in_pixel_space",
+    image_shape=(1, 3, 3), n_outputs=3,
+)  # fmt: skip
+STABLE = check("lineardyn.test_closed_form_discrete", "stable_rates")
+MINIMAL = check(
+    "lineardyn.test_closed_form_discrete", "minimal_norm_is_attained_by_weights_that_interpolate", case=((1, 3, 4), 2)
+)
+UNITS = check("lineardyn.test_closed_form_discrete", "units_of_the_frameworks_by_their_own_losses")
+CLOCK = check(
+    "lineardyn.test_closed_form_clock", "clock_is_the_flow_of_the_weights_from_any_aligned_start",
+    image_shape=(1, 4, 3), n_outputs=2, scale=0.5,
+)  # fmt: skip
+CLOCK_VALUES = check(
+    "lineardyn.test_closed_form_clock", "effective_singular_values_and_kernel_spectrum_are_those_of_the_weights"
+)

@@ -1,0 +1,95 @@
+"""Gradient descent: steps, batches, single samples, records, the largest rate."""
+
+from __future__ import annotations
+
+from tests.planted import checks as by
+from tests.planted.error import Planted
+
+PLANTED = {
+    "learning rate off by a thousandth": Planted(
+        "lineardyn.flow._kernels",
+        "y[i] += rate * dy[i]",
+        "y[i] += 1.001 * rate * dy[i]",
+        by.descent("cnn", None),
+        times=2,
+    ),
+    "batch summed, not averaged": Planted(
+        "lineardyn.flow._kernels", "gain = np.full(size, 1.0 / size)", "gain = np.full(size, 1.0)", by.descent("cnn", 2)
+    ),
+    "targets of a batch summed": Planted(
+        "lineardyn.flow._kernels",
+        "target[k, b] = answers[n, k] / size",
+        "target[k, b] = answers[n, k]",
+        by.descent("fcn", 2),
+    ),
+    "batches of the wrong rows": Planted(
+        "lineardyn.flow._kernels", "n = order[step - start, b]", "n = order[step - start, 0]", by.descent("cnn", 2)
+    ),
+    "recorded a step early, full batch and batches": Planted(
+        "lineardyn.flow._kernels", "(step + 1) % every == 0", "(step + 2) % every == 0", by.recording(None), times=2
+    ),
+    "last step not recorded in time": Planted(
+        "lineardyn.flow._kernels", "or step + 1 == n_steps:", "or step + 2 == n_steps:", by.recording(2), times=2
+    ),
+    "recorded a step early, one sample": Planted(
+        "lineardyn._sample_kernels", "(step + 1) % every == 0", "(step + 2) % every == 0", by.recording(1)
+    ),
+    "time counts from one": Planted(
+        "lineardyn.training",
+        "t=self.settings.learning_rate * reached",
+        "t=self.settings.learning_rate * (reached + 1)",
+        by.recording(None),
+    ),
+    "last of the recorded steps": Planted(
+        "lineardyn.training", "np.minimum(every * np.arange(count), n)", "every * np.arange(count)", by.recording(2)
+    ),
+    "targets of single samples averaged": Planted(
+        "lineardyn.training",
+        "np.ascontiguousarray(self.moments.statistics.target.T * n)",
+        "np.ascontiguousarray(self.moments.statistics.target.T)",
+        by.descent("cnn", 1),
+    ),
+    "one sample without weight decay": Planted(
+        "lineardyn._sample_kernels", "shrink = 1.0 - rate * decay", "shrink = 1.0", by.descent("cnn", 1)
+    ),
+    "one sample without the constant": Planted(
+        "lineardyn._sample_kernels",
+        "slope = constant * (answer[k] - constant * value)",
+        "slope = constant * (answer[k] - value)",
+        by.descent("cnn", 1),
+    ),
+    "one sample, conjugate of the last layer": Planted(
+        "lineardyn._sample_kernels", "gi[f] = -slope * bi[f]", "gi[f] = slope * bi[f]", by.descent("cnn", 1)
+    ),
+    "one sample, conjugate of a hidden layer": Planted(
+        "lineardyn._sample_kernels",
+        "imag = ar[f] * gi[f] - ai[f] * gr[f]",
+        "imag = ar[f] * gi[f] + ai[f] * gr[f]",
+        by.descent("cnn", 1),
+    ),
+    "one sample, conjugate of the image": Planted(
+        "lineardyn._sample_kernels",
+        "rate * (gr[f] * xi[f] + gi[f] * xr[f])",
+        "rate * (gi[f] * xr[f] - gr[f] * xi[f])",
+        by.descent("cnn", 1),
+    ),
+    "one sample, frequencies counted once": Planted(
+        "lineardyn._sample_kernels", "weighted[i, f] = weights[f] * h[f]", "weighted[i, f] = h[f]", by.descent("cnn", 1)
+    ),
+    "one sample, fully connected, old slope": Planted(
+        "lineardyn._sample_kernels", "(down[i] if o > 0 else 0.0)", "(down[i] if o > 1 else 0.0)", by.descent("fcn", 1)
+    ),
+    "1/λ for 2/λ": Planted("lineardyn.training", "float(2.0 / largest)", "float(1.0 / largest)", by.LARGEST_RATE),
+    "stencil of a shallower network": Planted(
+        "lineardyn.training",
+        "nodes, factors = _derivative_stencil(depth)",
+        "nodes, factors = _derivative_stencil(depth - 1)",
+        by.LARGEST_RATE,
+    ),
+    "half of the Hessian of a small network": Planted(
+        "lineardyn.training", "0.5 * (matrix + matrix.T)", "0.25 * (matrix + matrix.T)", by.LARGEST_RATE_OF_A_PIXEL
+    ),
+    "too many draws in a later call": Planted(
+        "lineardyn.training", "size=(stop - start, batch)", "size=(stop, batch)", by.CUT
+    ),
+}

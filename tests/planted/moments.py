@@ -1,0 +1,58 @@
+"""Second moments and modes."""
+
+from __future__ import annotations
+
+from tests.planted import checks as by
+from tests.planted.error import Planted
+
+PLANTED = {
+    "n² for n in Σ^yx": Planted("lineardyn.moments", "(sums.yx / n)", "(sums.yx / n**2)", by.SUMS["dense"]),
+    "n - 1 for n in Σ^xx": Planted(
+        "lineardyn.moments", "_pack_gram(sums.xx / n,", "_pack_gram(sums.xx / (n - 1),", by.SUMS["dense"]
+    ),
+    "n² for n in the samples' weights": Planted(
+        "lineardyn.moments", "np.full(n, 1 / n)", "np.full(n, 1 / n**2)", by.SUMS["samples"]
+    ),
+    "targets summed, not averaged": Planted(
+        "lineardyn.moments", "np.ascontiguousarray(y.T / n)", "np.ascontiguousarray(y.T)", by.LOSS_OF_MODES
+    ),
+    "half of ⟨‖y‖²⟩": Planted(
+        "lineardyn.moments", "sums.target_power / n,", "sums.target_power / (2 * n),", by.SUMS["dense"]
+    ),
+    "the last batch alone": Planted(
+        "lineardyn.accumulation", "self.xx += flat.T @ flat", "self.xx = flat.T @ flat", by.BATCHES_OF_DATA
+    ),
+    "cross term of the loss once": Planted("lineardyn.moments", "- 2 * cross + fit", "- cross + fit", by.LOSS),
+    "loss without its half": Planted(
+        "lineardyn.moments", "0.5 * (gap + max(floor, 0.0))", "gap + max(floor, 0.0)", by.LOSS
+    ),
+    "D = S² for D = K S²": Planted(
+        "lineardyn.moments", "modes.d[kept].copy()", "modes.s[kept] ** 2", by.slope("cnn", 2, "modes")
+    ),
+    "d of v twice as long": Planted(
+        "lineardyn.moments",
+        '"rd,rd->r", self.apply(weighted), weighted)',
+        '"rd,rd->r", self.apply(weighted), 2 * weighted)',
+        by.MODES,
+    ),
+    "averages of unequal halves": Planted(
+        "lineardyn.moments", "a, b = self.n_samples / n, other.n_samples / n", "a, b = 0.5, 0.5", by.UNION
+    ),
+    "power of the real parts alone": Planted(
+        "lineardyn.moments",
+        ".reshape(self.image_shape[0], 2, -1).sum(axis=1)",
+        ".reshape(self.image_shape[0], 2, -1)[:, 0]",
+        by.POWER,
+    ),
+    "conjugate of q": Planted("lineardyn.modes", "return fft2(self.v)", "return fft2(self.v).conj()", by.MODES),
+    "sign of the modes": Planted("lineardyn.modes", "< 0, -1.0, 1.0)", "< 0, 1.0, -1.0)", by.SIGNS),
+    "target of a sum": Planted(
+        "lineardyn.moments", "target=a * one.target + b * two.target", "target=one.target + two.target", by.UNION
+    ),
+    "targets of joined samples": Planted(
+        "lineardyn.moments", "[a * one.target, b * two.target]", "[one.target, two.target]", by.UNION_OF_SAMPLES
+    ),
+    "power of the images of a sum": Planted(
+        "lineardyn.moments", "a * self.image_power + b * other.image_power", "self.image_power", by.UNION
+    ),
+}

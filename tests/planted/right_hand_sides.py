@@ -1,0 +1,125 @@
+"""The kernels' right-hand side."""
+
+from __future__ import annotations
+
+from tests.planted import checks as by
+from tests.planted.error import Planted
+
+PLANTED = {
+    "weight decay makes weights grow": Planted(
+        "lineardyn.flow._kernels", "dy[i] -= decay * y[i]", "dy[i] += decay * y[i]", by.slope("cnn", 2, "modes")
+    ),
+    "right-hand side without weight decay": Planted(
+        "lineardyn.flow._kernels", "if decay != 0.0:", "if decay > 1e9:", by.slope("cnn", 3, "dense")
+    ),
+    "2λ for λ": Planted(
+        "lineardyn.flow._kernels", "dy[i] -= decay * y[i]", "dy[i] -= 2 * decay * y[i]", by.slope("fcn", 2, "samples")
+    ),
+    "product with the conjugate": Planted(
+        "lineardyn.flow._kernels",
+        "out[o + f] = x[a + f] * y[b + f] - x[c + f] * y[d + f]",
+        "out[o + f] = x[a + f] * y[b + f] + x[c + f] * y[d + f]",
+        by.slope("cnn", 2, "modes"),
+    ),
+    "sum of products with the conjugate": Planted(
+        "lineardyn.flow._kernels",
+        "out[p + f] += x[a + f] * y[d + f] + x[c + f] * y[b + f]",
+        "out[p + f] += x[a + f] * y[d + f] - x[c + f] * y[b + f]",
+        by.slope("cnn", 3, "modes"),
+    ),
+    "one row pulled back without the conjugate": Planted(
+        "lineardyn.flow._kernels",
+        "out[p + f] = x[c + f] * y[b + f] - x[a + f] * y[d + f]",
+        "out[p + f] = x[c + f] * y[b + f] + x[a + f] * y[d + f]",
+        by.slope("cnn", 2, "modes"),
+    ),
+    "sum over one row pulled back without the conjugate": Planted(
+        "lineardyn.flow._kernels",
+        "out[p + f] += x[c + f] * y[b + f] - x[a + f] * y[d + f]",
+        "out[p + f] += x[c + f] * y[b + f] + x[a + f] * y[d + f]",
+        by.slope("cnn", 2, "modes"),
+    ),
+    "two rows pulled back without the conjugate": Planted(
+        "lineardyn.flow._kernels",
+        "gx[ga + n + f] = ei * yr - er * yi",
+        "gx[ga + n + f] = ei * yr + er * yi",
+        by.slope("cnn", 2, "modes"),
+    ),
+    "sum over two rows pulled back without the conjugate": Planted(
+        "lineardyn.flow._kernels",
+        "gx[gb + n + f] += hi * yr - hr * yi",
+        "gx[gb + n + f] += hi * yr + hr * yi",
+        by.slope("cnn", 3, "modes"),
+    ),
+    "gradient of the layer below without the conjugate": Planted(
+        "lineardyn.flow._kernels",
+        "ei * x[a + f] - er * x[a + n + f] + hi",
+        "ei * x[a + f] + er * x[a + n + f] + hi",
+        by.slope("cnn", 2, "modes"),
+        times=2,
+    ),
+    "dense residual without the target": Planted(
+        "lineardyn.flow._kernels", "constant * (tk[d] - ek[d])", "constant * (-ek[d])", by.slope("cnn", 3, "dense")
+    ),
+    "dense residual without its constant": Planted(
+        "lineardyn.flow._kernels", "constant * (tk[d] - ek[d])", "tk[d] - ek[d]", by.slope("cnn", 3, "dense")
+    ),
+    "sign of the target": Planted(
+        "lineardyn.flow._kernels",
+        "constant * (target[k, r] - work[i] * gain[r])",
+        "constant * (target[k, r] + work[i] * gain[r])",
+        by.slope("cnn", 3, "modes"),
+    ),
+    "residual without its gain": Planted(
+        "lineardyn.flow._kernels",
+        "constant * (target[k, r] - work[i] * gain[r])",
+        "constant * (target[k, r] - work[i])",
+        by.slope("cnn", 3, "modes"),
+    ),
+    "residual of a fully connected network without its gain": Planted(
+        "lineardyn.flow._kernels",
+        "target[k, r] - coefficients[k, r] * gain[r]",
+        "target[k, r] - coefficients[k, r]",
+        by.slope("fcn", 3, "samples"),
+    ),
+    "frequencies of the predictor counted once": Planted(
+        "lineardyn.flow._kernels",
+        "constant * weights[d] * below[source + d]",
+        "constant * below[source + d]",
+        by.slope("cnn", 2, "modes"),
+    ),
+    "frequencies of one layer counted once": Planted(
+        "lineardyn.flow._kernels",
+        "oi[d] = constant * ai[d] * weights[d]",
+        "oi[d] = constant * ai[d]",
+        by.slope("fcn", 2, "dense"),
+    ),
+    "fourth term of a product of rows": Planted("lineardyn.flow._kernels", "d4 += vd * y", "d4 += vc * y", by.FEW),
+    "fifth term of a sum of rows": Planted(
+        "lineardyn.flow._kernels",
+        "e[d + i] += d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3 + d4 * x4",
+        "e[d + i] += d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3",
+        by.FEW,
+    ),
+    "eighth stage left out": Planted(
+        "lineardyn.flow._kernels",
+        "(p0, p1, p2, p3, p4, p5, p6, p7), (c0, c1, c2, c3, c4, c5, c6, c7)",
+        "(p0, p1, p2, p3, p4, p5, p6), (c0, c1, c2, c3, c4, c5, c6)",
+        by.STAGES,
+    ),
+    "stages not times the step": Planted(
+        "lineardyn.flow._kernels",
+        "at[m], c[m] = U(j * n), h * table[row, j]",
+        "at[m], c[m] = U(j * n), table[row, j]",
+        by.STAGES,
+    ),
+    "padding not cleared": Planted(
+        "lineardyn.flow.arguments", "parts[..., self.length :] = 0.0", "parts[..., self.length :] = 1.0", by.PADDING
+    ),
+    "constant of the first layer": Planted(
+        "lineardyn.flow.arguments",
+        "network.constant if isinstance(network, LinearCNN) else 1.0",
+        "1.0",
+        by.slope("cnn", 3, "samples"),
+    ),
+}
