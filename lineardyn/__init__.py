@@ -33,13 +33,16 @@ from lineardyn.data import (
     sums_of_cosines,
 )
 from lineardyn.errors import ArgumentError, ComputationError, DataFileError, LineardynError, Status
+from lineardyn.flow.events import Event, LossBelow, ModeLearned, Stationary
 from lineardyn.flow.gradient_flow import gradient_flow
 from lineardyn.invariants import balance, balance_ratio, invariant_drift, off_diagonal
 from lineardyn.modes import Modes
 from lineardyn.moments import SecondMoments
 from lineardyn.networks import LinearCNN, LinearFCN
 from lineardyn.plots import plot_modes
-from lineardyn.training import gradient_descent, max_learning_rate
+from lineardyn.stability import max_learning_rate
+from lineardyn.steady_state import SteadyState, steady_state
+from lineardyn.training import gradient_descent
 from lineardyn.trajectory import Trajectory
 
 __version__ = "0.1.0"
@@ -48,14 +51,19 @@ __all__ = [
     "ArgumentError",
     "ComputationError",
     "DataFileError",
+    "Event",
     "LinearCNN",
     "LinearFCN",
     "LineardynError",
+    "LossBelow",
     "MinimalNorm",
     "ModeClock",
+    "ModeLearned",
     "Modes",
     "SecondMoments",
+    "Stationary",
     "Status",
+    "SteadyState",
     "Trajectory",
     "balance",
     "balance_ratio",
@@ -83,5 +91,6 @@ __all__ = [
     "sgd_recursion",
     "sigmoid",
     "stable_learning_rate",
+    "steady_state",
     "sums_of_cosines",
 ]

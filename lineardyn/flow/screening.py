@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,3 +59,14 @@ class Screening:
             threshold=rtol * float(largest),
             scale=float(np.abs(arguments.target).max()),
         )
+
+    @property
+    def moving(self) -> list[NDArray[Any]]:
+        """What a step changes, but for scratch."""
+        return [self.buffers, self.screen, self.index, self.residuals]
+
+    def copy(self) -> Screening:
+        """One that moves by itself; scratch is shared."""
+        buffers, screen = aligned(self.buffers.shape), aligned(self.screen.shape)
+        buffers[...], screen[...] = self.buffers, self.screen
+        return replace(self, buffers=buffers, screen=screen, index=self.index.copy(), residuals=self.residuals.copy())
