@@ -233,9 +233,8 @@ def _least_squares(network: LinearNetwork, moments: SecondMoments, state: Floats
     modes = moments.modes()
     root = np.sqrt(moments.weights)
     best = ((target @ axes.T) / powers @ axes) / root
-    full = len(axes) == axes.shape[1]
     predictor = None
-    if full:
+    if len(axes) == int(np.prod(network.image_shape)):
         packed = best.reshape(network.n_outputs, network.image_shape[0], 2, -1)
         predictor = np.ascontiguousarray(network.half.unpack(packed).transpose(2, 3, 0, 1))
     reason = (

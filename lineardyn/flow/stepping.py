@@ -179,6 +179,8 @@ class _Run:
         self.control[_kernels.WATCH] = watch
         code = _kernels.RUNNING
         while code == _kernels.RUNNING:
+            if self._is_impossible():
+                return _kernels.STEP_TOO_SMALL
             budget = self._budget()
             code = watcher.advance(self, budget, max_steps) if watcher else self._advance(budget, max_steps)
             if report is not None:
@@ -188,6 +190,11 @@ class _Run:
             if code == _kernels.RUNNING and rest is not None and self._may_be_at_rest():
                 code = self._finish_at_rest(rest, watcher)
         return code
+
+    def _is_impossible(self) -> bool:
+        """Whether the tolerance is finer than numbers of the size of the state are apart."""
+        largest = float(np.abs(self.y).max())
+        return self.atol + self.rtol * largest < float(np.finfo(np.float64).eps) * largest
 
     def _budget(self) -> int:
         """Steps of one call of the kernel."""
