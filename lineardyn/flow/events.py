@@ -174,6 +174,7 @@ class Stationary(_OwnEvent):
 
     - to go on as long again at the present rate, ``t ‖∇ℒ‖²``;
     - the steepest line, followed to its lowest point (the loss is a polynomial along it);
+    - the same along Newton's direction, which leads to what slow directions have still to learn;
     - any line of negative curvature, the same way: at a saddle one leads down, at a minimum none does.
 
     Parameters
@@ -239,12 +240,13 @@ class _Plateaus:
         return max(t * power, self.landscape.gain(state, slope))
 
     def _off_the_plateau(self, state: Floats) -> float:
-        """The most that a line of negative curvature was seen to gain, or the first that is too much."""
-        best = 0.0
-        if self.way_off is not None:
-            best = self.landscape.gain(state, self.way_off)
-            if best > self.allowed:
-                return best
+        """The most that any of the other lines was seen to gain, or the first that is too much."""
+        best = 0.0 if self.way_off is None else self.landscape.gain(state, self.way_off)
+        if best <= self.allowed:
+            slope = self.landscape.descent(state)
+            best = max(best, self.landscape.gain(state, self.landscape.newton_direction(state, slope)))
+        if best > self.allowed:
+            return best
         start = np.random.default_rng(0).standard_normal(state.size)
         best = max(best, self.landscape.gain(state, start))  # at a saddle of higher order no curvature says where
         for values, vectors in self.landscape.low_directions(state, start):

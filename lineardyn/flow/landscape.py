@@ -100,6 +100,18 @@ class Landscape:
                 return
             start = vectors[0] + 0.01 * vectors[1:].sum(axis=0)  # the lowest alone would span nothing new
 
+    def newton_direction(self, state: Floats, slope: Floats) -> Floats:
+        """``Σ (v·slope)/θ v`` over the Ritz pairs of positive curvature θ in a Krylov space of the slope.
+
+        It leads to what is left to learn in slow directions, which have little share in the slope.
+        """
+        if not slope.any():
+            return slope
+        values, vectors = _ritz(self.product(state), slope)
+        steep = values > ROUND_OFF * np.abs(values).max()
+        direction: Floats = ((vectors[steep] @ slope) / values[steep]) @ vectors[steep]
+        return direction
+
     def gain(self, state: Floats, direction: Floats) -> float:
         """How far the loss can fall along the line through ``state``, both ways: exact, without cancellation."""
         length = float(np.linalg.norm(direction))

@@ -43,6 +43,10 @@ class _Rest:
         return Landscape.of(*self._parts)
 
     def __call__(self, state: Floats) -> Floats | None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._at_rest(state)
+
+    def _at_rest(self, state: Floats) -> Floats | None:
         root = self.landscape.root
         force = self.landscape.descent(state)
         if not force.any():

@@ -274,6 +274,21 @@ def test_near_a_minimum_is_not_at_it():
     assert 0.1 < t < 50.0
 
 
+def test_what_is_slow_is_not_over():
+    """One layer, powers 1 and 1e-3: when the fast direction is learned the slow one has hardly begun.
+
+    Its share is ½·e^(-2t·1e-3)·power·weight²; it is 1e-4 of ½⟨‖y‖²⟩ at the time computed below.
+    """
+    images = np.array([[[[1.0, 0.0]]], [[[0.0, np.sqrt(1e-3)]]]])
+    targets = np.array([[1.0], [np.sqrt(1e-3)]])  # both weights go to 1
+    moments = SecondMoments.from_data(images, targets, form="dense")
+    network = LinearCNN((1, 1, 2), widths=(), n_outputs=1)
+    (t,) = gradient_flow(network, moments, [np.zeros((1, 1, 2, 1))], [1e5], events=[Stationary(1e-4)]).events
+    left = 0.5 * 0.5 * 1e-3 * np.exp(-2 * 0.5e-3 * t)
+    assert left <= 1.001e-4 * 0.5 * moments.target_power
+    assert t > 1000.0
+
+
 def test_a_minimum_is_stationary_at_once():
     network, moments, weights, _, _ = cosines(scale=0.3)
     learned = gradient_flow(network, moments, weights, [300.0], rtol=1e-10, atol=1e-12).weights(-1)

@@ -10,7 +10,6 @@ import pytest
 
 from lineardyn import LinearCNN, SecondMoments, gradient_descent, gradient_flow, max_learning_rate
 from lineardyn.errors import ComputationError, Status
-from tests import oracles
 from tests.lineardyn.problems import METHODS, PROBLEMS, cosine_images, solve
 
 SOON = 20.0  # seconds: compilation apart each takes one or two on an idle machine; a hang takes for ever
@@ -66,18 +65,31 @@ def test_an_enormous_horizon_ends_where_nothing_moves(name, method, horizon):
 def test_a_saddle_is_no_rest(method):
     """The second mode waits at 1e-14 of the first, with a gradient below round-off of the whole: it is still learned.
 
-    Start 1e-14: learned when ``2√(P/m) s t = ln(s/b0)``, about 64 + 0.5·: t ≈ 600 at s = 0.02.
+    ``ln(s/b0)/(2√(P/m) s)`` is 9e3 for it, 2e4 steps of the explicit methods or more: they are looked at in between.
     """
-    images = cosine_images((4, 6), [(1, 2), (0, 1)], [1.0, 0.015])
+    images = cosine_images((4, 6), [(1, 2), (0, 1)], [1.0, 5e-4])
     moments = SecondMoments.from_data(images, np.eye(2))
     network = LinearCNN((1, 4, 6), n_outputs=2)
     weights = network.init_balanced(moments, 1e-14, rng=0)
-    half = np.abs(gradient_flow(network, moments, weights, [100.0], rtol=1e-4, atol=1e-30).effective_singular_values)
-    s = moments.modes().s
-    assert half[-1, 0, 0] > 0.99 * s[0]
-    assert half[-1, 1, 1] < 1e-6 * s[1]
-    run = gradient_flow(network, moments, weights, [1e8], rtol=1e-4, atol=1e-30, method=method, max_steps=10**6)
-    assert oracles.error(run.effective_singular_values[-1], np.diag(s)) <= 1e-3
+    run = gradient_flow(
+        network, moments, weights, [4e3, 1e8], rtol=1e-4, atol=1e-30, method=method, max_steps=10**6, throw=False
+    )
+    b, s = np.diagonal(run.effective_singular_values, axis1=1, axis2=2), moments.modes().s
+    assert b[0, 0] == pytest.approx(s[0], rel=1e-3)
+    assert b[0, 1] < 1e-3 * s[1]
+    assert b[-1] == pytest.approx(s, rel=1e-2)
+    assert run.stats["t_rest"] > 8e3
+
+
+def test_what_is_slow_is_no_rest():
+    """One layer, powers 1 and 1e-10: after 1e6 the gradient is 1e-10 of ``λ_max ‖w‖``, and all of it real."""
+    images = np.array([[[[1.0, 0.0]]], [[[0.0, 1e-5]]]])
+    moments = SecondMoments.from_data(images, np.array([[1.0], [1e-5]]), form="dense")
+    network = LinearCNN((1, 1, 2), widths=(), n_outputs=1)
+    run = gradient_flow(
+        network, moments, [np.zeros((1, 1, 2, 1))], [0.0, 1e12], method="rkc", max_steps=700, throw=False
+    )
+    assert run.status is Status.MAX_STEPS
 
 
 @pytest.mark.parametrize("method", METHODS)
