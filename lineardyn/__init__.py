@@ -10,6 +10,7 @@ from __future__ import annotations
 from lineardyn.closed_form import (
     MinimalNorm,
     ModeClock,
+    SteadyState,
     clock_recursion,
     convert_learning_rate,
     convert_weight_decay,
@@ -19,6 +20,7 @@ from lineardyn.closed_form import (
     sgd_recursion,
     sigmoid,
     stable_learning_rate,
+    steady_state,
 )
 from lineardyn.data import (
     geometric_shapes,
@@ -41,7 +43,6 @@ from lineardyn.moments import SecondMoments
 from lineardyn.networks import LinearCNN, LinearFCN
 from lineardyn.plots import plot_modes
 from lineardyn.stability import max_learning_rate
-from lineardyn.steady_state import SteadyState, steady_state
 from lineardyn.training import gradient_descent
 from lineardyn.trajectory import Trajectory
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lineardyn.closed_form import ModeClock
+from lineardyn.closed_form.mode_clock import ModeClock
 from lineardyn.errors import ArgumentError
 from lineardyn.flow.arguments import kernel_arguments, right_hand_side
 from lineardyn.networks import LinearCNN, LinearNetwork, Weights
