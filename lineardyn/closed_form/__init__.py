@@ -2,8 +2,8 @@
 
 Continuous time: :func:`sigmoid`, :func:`learning_time` (pure cosines), :class:`ModeClock` (any images whose modes share
 no frequency). Discrete time: :func:`cosine_recursion`, :func:`sgd_recursion`, :func:`clock_recursion`,
-:func:`stable_learning_rate`. The end point: :func:`steady_state`, :func:`minimal_norm`. From and to the frameworks' units:
-:func:`convert_learning_rate`, :func:`convert_weight_decay`.
+:func:`stable_learning_rate`. The end point: :func:`steady_state`, :func:`minimal_norm`. From and to the frameworks'
+units: :func:`convert_learning_rate`, :func:`convert_weight_decay`.
 """
 
 from __future__ import annotations

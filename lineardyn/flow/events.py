@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lineardyn.moments import SecondMoments
     from lineardyn.networks import LinearNetwork, Weights
 
-__all__ = ["Event", "LossBelow", "ModeLearned", "Stationary", "Watcher", "check_events"]
+__all__ = ["Event", "Flow", "LossBelow", "ModeLearned", "Stationary", "Watcher", "check_events"]
 
 Floats = NDArray[np.float64]
 Margin = Callable[[float, Floats], float]
