@@ -10,6 +10,7 @@ from __future__ import annotations
 from lineardyn.closed_form import (
     MinimalNorm,
     ModeClock,
+    SteadyState,
     clock_recursion,
     convert_learning_rate,
     convert_weight_decay,
@@ -19,6 +20,7 @@ from lineardyn.closed_form import (
     sgd_recursion,
     sigmoid,
     stable_learning_rate,
+    steady_state,
 )
 from lineardyn.data import (
     geometric_shapes,
@@ -34,14 +36,16 @@ from lineardyn.data import (
     sums_of_cosines,
 )
 from lineardyn.errors import ArgumentError, ComputationError, DataFileError, LineardynError, Status
+from lineardyn.flow.events import Event, LossBelow, ModeLearned, Stationary
 from lineardyn.flow.gradient_flow import gradient_flow
 from lineardyn.invariants import balance, balance_ratio, invariant_drift, off_diagonal
 from lineardyn.modes import Modes
 from lineardyn.moments import SecondMoments
 from lineardyn.networks import LinearCNN, LinearFCN
 from lineardyn.plots import plot_modes
+from lineardyn.stability import max_learning_rate
 from lineardyn.torch_models import from_torch, to_torch
-from lineardyn.training import gradient_descent, max_learning_rate
+from lineardyn.training import gradient_descent
 from lineardyn.trajectory import Trajectory
 
 __version__ = "0.1.0"
@@ -50,14 +54,19 @@ __all__ = [
     "ArgumentError",
     "ComputationError",
     "DataFileError",
+    "Event",
     "LinearCNN",
     "LinearFCN",
     "LineardynError",
+    "LossBelow",
     "MinimalNorm",
     "ModeClock",
+    "ModeLearned",
     "Modes",
     "SecondMoments",
+    "Stationary",
     "Status",
+    "SteadyState",
     "Trajectory",
     "balance",
     "balance_ratio",
@@ -87,6 +96,7 @@ __all__ = [
     "sgd_recursion",
     "sigmoid",
     "stable_learning_rate",
+    "steady_state",
     "sums_of_cosines",
     "to_torch",
 ]

@@ -1,4 +1,4 @@
-"""Gradient descent as it is run in practice: full batch, mini-batch, one sample; and the learning rate it bears."""
+"""Gradient descent as it is run in practice: full batch, mini-batch, one sample."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse.linalg import LinearOperator, eigsh
 
 from lineardyn import _sample_kernels
 from lineardyn.errors import ArgumentError, ComputationError, Status
 from lineardyn.flow import _kernels
-from lineardyn.flow.arguments import KernelArguments, kernel_arguments, right_hand_side, scratch
+from lineardyn.flow.arguments import kernel_arguments, scratch
 from lineardyn.flow.stepping import CALL_FLOPS
 from lineardyn.moments import SecondMoments
 from lineardyn.networks import LinearNetwork
 from lineardyn.progress import progress_bar
+from lineardyn.stability import divergence, max_learning_rate
 from lineardyn.trajectory import RECORD_BYTES, DescentSettings, Trajectory
 from lineardyn.validation import Rng, as_generator, check_count, check_network, check_number
 
@@ -78,7 +78,7 @@ def gradient_descent(
     ArgumentError
         For arguments that do not fit one another.
     ComputationError
-        With ``throw``, if the descent diverged; it holds the finite part.
+        With ``throw``, if the descent diverged; it holds the finite part, and says which rates are stable.
 
     References
     ----------
@@ -116,8 +116,9 @@ def gradient_descent(
             status = run.stochastic(generator, report)
     trajectory = run.trajectory(status)
     if throw and status is not Status.SUCCESS:
-        limit = f"gradient_descent stopped after step {trajectory.stats['n_steps']} of {n_steps}. {status.value}"
-        raise ComputationError(status, limit, trajectory)
+        reached = f"gradient_descent stopped after step {trajectory.stats['n_steps']} of {n_steps}. {status.value}"
+        limits = divergence(network, moments, start, settings.learning_rate, settings.weight_decay, batch_size)
+        raise ComputationError(status, f"{reached} {limits}", trajectory)
     return trajectory
 
 
@@ -252,65 +253,3 @@ class _Descent:
             status=status,
             stats=stats,
         )
-
-
-def max_learning_rate(
-    network: LinearNetwork, moments: SecondMoments, weights: Sequence[ArrayLike], *, weight_decay: float = 0.0
-) -> float:
-    r"""``2 / λ_max(∇²ℒ)`` at ``weights``: above it full-batch gradient descent is unstable near a minimum there.
-
-    At the end of learning of one pure cosine this is ``√m / (√P s)`` [theory section 2.3]; at a small start the largest
-    eigenvalue is the fastest growth rate instead. Infinite where the loss has no direction of positive curvature.
-
-    Examples
-    --------
-    >>> from lineardyn import LinearCNN, SecondMoments, max_learning_rate, pure_cosines
-    >>> moments = SecondMoments.from_data(*pure_cosines((4, 4), [(0, 0), (1, 0)], [1.0, 0.5]))
-    >>> network = LinearCNN((1, 4, 4), n_outputs=2)
-    >>> round(max_learning_rate(network, moments, network.init_small(1e-8, rng=0)), 3)
-    0.25
-    """
-    check_network(network)
-    network.check_moments(moments)
-    decay = check_number("weight_decay", weight_decay, minimum=0.0)
-    state = network.pack(weights)
-    arguments = kernel_arguments(network, moments, decay)
-    with np.errstate(over="ignore", invalid="ignore"):  # numbers that overflow are said in words
-        largest = _largest_curvature(arguments, state, network.state_weights, network.depth)
-    return float(2.0 / largest) if largest > 0.0 else float("inf")
-
-
-def _largest_curvature(arguments: KernelArguments, state: Floats, metric: Floats, depth: int) -> float:
-    """Largest eigenvalue of the Hessian in the metric of the pixels."""
-    root = np.sqrt(metric)
-    nodes, factors = _derivative_stencil(depth)
-    scale = 1.0 + float(np.abs(state).max())
-
-    def curve(vector: Floats) -> Floats:
-        direction = np.ravel(vector) / root
-        length = float(np.linalg.norm(direction))
-        if length == 0.0:
-            return np.zeros_like(state)
-        step = scale / length
-        total = np.zeros_like(state)
-        for node, factor in zip(nodes, factors, strict=True):
-            total -= factor * right_hand_side(arguments, state + (node * step) * direction)
-        result: Floats = root * total / step
-        if not np.isfinite(result).all():
-            raise ArgumentError("weights are so large that the loss overflows, expected smaller ones: rescale them")
-        return result
-
-    n = state.size
-    if n <= 16:  # too small for Lanczos
-        matrix = np.stack([curve(e) for e in np.eye(n)])
-        return float(np.linalg.eigvalsh(0.5 * (matrix + matrix.T))[-1])
-    operator = LinearOperator((n, n), matvec=curve, dtype=np.float64)
-    start = np.random.default_rng(0).standard_normal(n)  # ARPACK's own start is random: the answer must reproduce
-    return float(eigsh(operator, k=1, which="LA", v0=start, tol=1e-8, return_eigenvectors=False)[0])
-
-
-def _derivative_stencil(depth: int) -> tuple[Floats, Floats]:
-    """Nodes and factors that differentiate polynomials of the gradient's degree, 2L - 1, exactly at 0."""
-    nodes = np.concatenate([-np.arange(depth, 0, -1.0), np.arange(1.0, depth + 1)]) / depth
-    powers = np.vander(nodes, 2 * depth, increasing=True).T
-    return nodes, np.linalg.solve(powers, np.eye(2 * depth)[1])

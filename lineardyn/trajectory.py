@@ -68,6 +68,8 @@ class Trajectory:
         ``(Σ_o |ŵ_1[o, u, v, c]|²)^½``.
     status, message : how the run ended, as Status and as a sentence
     stats : what it took: the method, numbers of steps and right-hand sides (see the verb that made the run)
+    events : the time of each event asked for, in that order; None where it has not happened. A terminal event ends the
+        run: its time is then the last of ``t``, after those of ``t_eval`` before it
 
     Examples
     --------
@@ -93,6 +95,7 @@ class Trajectory:
     settings: FlowSettings | DescentSettings
     status: Status
     stats: dict[str, Any]
+    events: tuple[float | None, ...] = ()
 
     def __post_init__(self) -> None:
         self.stats.setdefault("t_reached", float(self.t[-1]) if len(self.t) else 0.0)
@@ -216,6 +219,7 @@ class Trajectory:
             },
             "status": self.status.name,
             "stats": self.stats,
+            "events": self.events,
         }
         stats = self.moments.statistics
         arrays = {name: getattr(stats, name) for name in ("rows", "target", "gain", "matrix")}
@@ -290,6 +294,7 @@ def _from_file(header: dict[str, Any], arrays: dict[str, Floats]) -> Trajectory:
         settings=verbs[settings.pop("kind")](**settings),
         status=Status[header["status"]],
         stats=header["stats"],
+        events=tuple(None if t is None else float(t) for t in header.get("events", ())),
     )
 
 

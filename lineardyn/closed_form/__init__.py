@@ -2,8 +2,8 @@
 
 Continuous time: :func:`sigmoid`, :func:`learning_time` (pure cosines), :class:`ModeClock` (any images whose modes share
 no frequency). Discrete time: :func:`cosine_recursion`, :func:`sgd_recursion`, :func:`clock_recursion`,
-:func:`stable_learning_rate`. The end point: :func:`minimal_norm`. From and to the frameworks' units:
-:func:`convert_learning_rate`, :func:`convert_weight_decay`.
+:func:`stable_learning_rate`. The end point: :func:`steady_state`, :func:`minimal_norm`. From and to the frameworks'
+units: :func:`convert_learning_rate`, :func:`convert_weight_decay`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from lineardyn.closed_form.frameworks import convert_learning_rate, convert_weig
 from lineardyn.closed_form.minimal_norm import MinimalNorm, minimal_norm
 from lineardyn.closed_form.mode_clock import ModeClock
 from lineardyn.closed_form.sigmoid import learning_time, sigmoid
+from lineardyn.closed_form.steady_state import SteadyState, steady_state
 
 __all__ = [
     "MinimalNorm",
     "ModeClock",
+    "SteadyState",
     "clock_recursion",
     "convert_learning_rate",
     "convert_weight_decay",
@@ -31,4 +33,5 @@ __all__ = [
     "sgd_recursion",
     "sigmoid",
     "stable_learning_rate",
+    "steady_state",
 ]

@@ -658,7 +658,8 @@ def _step_sums(k, at, one, two, three, y, z, last, before, rtol, atol):
 @njit(nogil=True, cache=True)
 def _judge(stages, n_main, measured, measures, h, y, z, entries, rtol, atol):
     """RMS of the scaled error of a step (of both estimates the combination of Hairer, Nørsett and Wanner), and its
-    relaxation rate ``‖f(a) - f(b)‖ / ‖a - b‖`` with the new point a and the last stage b, 0 where a - b grows.
+    relaxation rate ``‖f(a) - f(b)‖ / ‖a - b‖`` with the new point a and the last stage b, 0 where a - b grows, and
+    where it is round-off: that of f would remain while a - b shrinks with the step, and drive the step to 0.
 
     The rate estimates the fastest relaxation [Hairer, Wanner, IV.2]: the Jacobian is similar to a symmetric matrix.
     """
@@ -672,7 +673,8 @@ def _judge(stages, n_main, measured, measures, h, y, z, entries, rtol, atol):
     )  # fmt: skip
     both = first + 0.01 * second
     error = first / np.sqrt(both * entries) if both > 0.0 else both
-    return error, np.sqrt(change / distance) if growth < 0.0 and distance > 0.0 else 0.0
+    seen = growth < 0.0 and distance > 1e-24 * squares(y)
+    return error, np.sqrt(change / distance) if seen else 0.0
 
 
 @njit(nogil=True, cache=True)

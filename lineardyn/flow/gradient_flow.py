@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from numpy.typing import ArrayLike
 
 from lineardyn.errors import ArgumentError, ComputationError, Status
+from lineardyn.flow.events import Event, Flow, LossBelow, ModeLearned, Stationary, Watcher, check_events
 from lineardyn.flow.stepping import MAX_STEPS, METHODS, integrate
 from lineardyn.progress import progress_bar
 from lineardyn.trajectory import RECORD_BYTES, FlowSettings, Trajectory
@@ -31,6 +32,7 @@ def gradient_flow(
     rtol: float = 1e-6,
     atol: float = 1e-9,
     max_steps: int | None = None,
+    events: Sequence[Event | ModeLearned | LossBelow | Stationary] = (),
     throw: bool = True,
     progress: bool = False,
 ) -> Trajectory:
@@ -56,6 +58,8 @@ def gradient_flow(
         Bound the RMS of the local error, scaled by ``atol + rtol |y|``, in Fourier coordinates; > 0, rtol <= 1.
     max_steps : int, optional
         Bound on accepted and rejected steps together; 10 million by default.
+    events : list of ModeLearned, LossBelow, Stationary or Event
+        Their times come back in ``Trajectory.events``; a terminal one ends the run. They do not change the steps.
     throw : bool
         Raise where the integration stops early (the exception holds the part computed), or return that part.
     progress : bool
@@ -65,10 +69,10 @@ def gradient_flow(
     -------
     Trajectory
         Its ``stats``: ``requested`` and ``method``, ``n_steps``, ``n_rejected``, ``n_rhs`` (all right-hand sides) and
-        ``t_reached``; of RKC and ROCK4 also ``max_stages``, ``spectral_radius``, and ``n_rhs_radius``, spent on
-        estimating it;
-        of ``"auto"``, where it went over to RKC, ``t_stiff`` and ``n_rhs_stiff``, the right-hand sides until then, and
-        ``n_active`` where frequencies were screened.
+        ``t_reached``, and ``t_rest`` where the state was found to change no more; of RKC and ROCK4 also ``max_stages``,
+        ``spectral_radius``, and ``n_rhs_radius``, spent on estimating it; of ``"auto"``, where it went over to RKC,
+        ``t_stiff`` and ``n_rhs_stiff``, the right-hand sides until then, and ``n_active`` where frequencies were
+        screened.
 
     Raises
     ------
@@ -97,6 +101,9 @@ def gradient_flow(
     then (seen: 1e-15), at any tolerance, depth and number of channels, at every step and recorded time. The correction
     is a gauge of the hidden layers, which leaves the predictor of the step alone to round-off and takes no right-hand
     side; accuracy and number of steps are those of ``"auto"`` but for chance. See ``lineardyn.flow.geometric``.
+
+    A horizon far beyond the end of learning costs little: the run is over where the gradient is round-off and no
+    direction of negative curvature is found (``t_rest``), looked for whenever the work has doubled.
 
     Recorded times inside a step come from the method's dense output, of order 3, 4, 6, 2 and 3; they do not change the
     steps.
@@ -136,22 +143,29 @@ def gradient_flow(
         atol=check_number("atol", atol, minimum=0.0, strict=True),
         max_steps=MAX_STEPS if max_steps is None else check_count("max_steps", max_steps),
     )
+    watched = check_events(events)
+    watcher = Watcher(watched, Flow(network, moments, settings.weight_decay), state) if watched else None
     with progress_bar("gradient flow", float(times[-1]), shown=progress) as report:
         result = integrate(
             network, moments, state, times, weight_decay=settings.weight_decay, method=settings.method,
             rtol=settings.rtol, atol=settings.atol, max_steps=settings.max_steps, report=report,
+            watcher=watcher,
         )  # fmt: skip
+    reached, states = times[: len(result.states)], result.states
+    if watcher is not None:
+        reached, states = watcher.record(reached, states)
     trajectory = Trajectory(
         network=network,
         moments=moments,
-        t=times[: len(result.states)],
-        states=result.states,
+        t=reached,
+        states=states,
         start=state,
         settings=settings,
         status=result.status,
         stats=result.stats,
+        events=() if watcher is None else tuple(watcher.times),
     )
-    if throw and result.status is not Status.SUCCESS:
+    if throw and result.status not in (Status.SUCCESS, Status.EVENT):
         message = (
             f"gradient_flow stopped at t = {trajectory.stats['t_reached']:g} of {times[-1]:g}. {result.status.value}"
         )

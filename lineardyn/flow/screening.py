@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,3 +67,15 @@ class Screening:
         spectra = y.reshape(-1, n)
         compact = self.buffers[2, : len(spectra) * padded].reshape(-1, padded)
         compact[:, :n_active] = spectra[:, self.index[:n_active]]
+
+    @property
+    def moving(self) -> list[NDArray[Any]]:
+        """What a step changes, but for scratch."""
+        return [self.buffers, self.stages, self.screen, self.index, self.residuals]
+
+    def copy(self) -> Screening:
+        """One that moves by itself; scratch is shared."""
+        buffers, stages, screen = (aligned(a.shape) for a in (self.buffers, self.stages, self.screen))
+        buffers[...], stages[...], screen[...] = self.buffers, self.stages, self.screen
+        index, residuals = self.index.copy(), self.residuals.copy()
+        return replace(self, buffers=buffers, stages=stages, screen=screen, index=index, residuals=residuals)

@@ -5,9 +5,12 @@ The kernels take a bounded number of steps at each call, so that Python sees Ctr
 
 from __future__ import annotations
 
+import copy
+import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +19,7 @@ from lineardyn.errors import Status
 from lineardyn.flow import _kernels, _screened_kernels, _stabilised_kernels
 from lineardyn.flow.arguments import KernelArguments, Layout, aligned, flow_arguments
 from lineardyn.flow.geometric import ConservationLaws
+from lineardyn.flow.rest import rest_of
 from lineardyn.flow.rock4 import NO_RECURRENCES, most_stages, recurrences
 from lineardyn.flow.screening import Screening, can_screen
 from lineardyn.flow.tableaus import TABLEAUS
@@ -38,13 +42,33 @@ FINEST_STABILISED = 1e-8
 """Below this rtol the order 2 of RKC is too low, whatever the stiffness."""
 CALL_FLOPS = 2e8
 """Work of one call of a kernel, about 0.1 s: Ctrl-C waits no longer than this."""
+FIRST_LOOK = 2_000
+"""Right-hand sides after which a run may be found to be at rest."""
+AT_REST = 1e-5
+"""Share of itself by which one step still moves a state that may be at rest."""
+EVENT = -1
+"""What a kernel never returns: the run ends where it is watched."""
 
 _STATUS = {
     _kernels.DONE: Status.SUCCESS,
     _kernels.STEP_TOO_SMALL: Status.STEP_TOO_SMALL,
     _kernels.NON_FINITE: Status.NON_FINITE,
     _kernels.MAX_STEPS: Status.MAX_STEPS,
+    EVENT: Status.EVENT,
 }
+
+
+Rest = Callable[[Floats], Floats | None]
+"""Where a state can change no more, the state it is at for ever; None elsewhere."""
+
+
+class Watching(Protocol):
+    """Who looks at every step, takes them with ``run.advance(1, ..)``, and may end the run with EVENT."""
+
+    def advance(self, run: _Run, budget: int, max_steps: int) -> int: ...
+
+    def wait(self, start: float, end: float, state: Floats) -> bool:
+        """Whether the run ends there while its state stays as it is."""
 
 
 @dataclass(frozen=True)
@@ -68,21 +92,24 @@ def integrate(
     atol: float,
     max_steps: int,
     report: Callable[[float], None] | None = None,
+    watcher: Watching | None = None,
 ) -> Integration:
-    """States at ``times`` (increasing, >= 0) of the flow that is at ``start`` at time 0."""
+    """States at ``times`` (increasing, >= 0) of the flow that is at ``start`` at time 0; steps are as if unwatched."""
     switching = method in ("auto", "geometric")
     first = "dop853" if switching else method
     arguments, layout = flow_arguments(network, moments, weight_decay)
-    share = EARLY_SHARE if switching else 1.0
+    watch = WATCH if switching and rtol >= FINEST_STABILISED else 0
+    share = EARLY_SHARE if watch else 1.0
     run = _Run(arguments, layout, layout.pad(start), times, first, share * rtol, share * atol)
     if method == "geometric":
         run.laws = ConservationLaws.of(network, start, weight_decay)
-    code = run.advance_all(max_steps, report, watch=WATCH if switching and rtol >= FINEST_STABILISED else 0)
+    rest = rest_of(network, moments, weight_decay)
+    code = run.advance_all(max_steps, report, watch=watch, watcher=watcher, rest=rest)
     stats = run.stats()
     if code == _kernels.STIFF:
         first_rhs = run.stats()["n_rhs"]
         run = run.stabilised(rtol, atol)
-        code = run.advance_all(max_steps, report)
+        code = run.advance_all(max_steps, report, watcher=watcher, rest=rest)
         stats = {**run.stats(), "method": f"{first}, then {run.method}", "t_stiff": run.since, "n_rhs_stiff": first_rhs}
     reached = int(run.counts[_kernels.NEXT])
     return Integration(run.out[:reached], _STATUS[code], {"requested": method, **stats})
@@ -112,6 +139,8 @@ class _Run:
         self.stages, self.trial = rows[:n_stages], rows[n_stages]
         self.out = np.empty((len(times), entries))
         self.since = 0.0
+        self.at_rest: float | None = None
+        self.next_look = FIRST_LOOK
         self.control = np.zeros(11)
         self.control[_kernels.ENTRIES] = entries
         self.control[_kernels.OLD_ERROR] = 1.0 if self.tableau else 0.0
@@ -143,21 +172,104 @@ class _Run:
             self.out[0] = self.layout.unpad(self.y)
             self.counts[_kernels.NEXT] = 1
 
-    def advance_all(self, max_steps: int, report: Callable[[float], None] | None = None, *, watch: int = 0) -> int:
+    def advance_all(
+        self,
+        max_steps: int,
+        report: Callable[[float], None] | None = None,
+        *,
+        watch: int = 0,
+        watcher: Watching | None = None,
+        rest: Rest | None = None,
+    ) -> int:
         """To the last time, or to where stability limited ``watch`` steps in a row and RKC promises to be cheaper."""
         if not (_kernels.finite(self.y) and _kernels.finite(self.stages[0])):
             return _kernels.NON_FINITE
         self.control[_kernels.WATCH] = watch
-        cost = self.arguments.flops * (self.tableau.n_main if self.tableau else 10)
-        budget = max(1, min(10_000, int(CALL_FLOPS / cost)))  # np.clip costs as much as a small step
         code = _kernels.RUNNING
         while code == _kernels.RUNNING:
-            code = self._advance(budget, max_steps) if self.laws is None else self._advance_within(self.laws, max_steps)
+            if self._is_impossible():
+                return _kernels.STEP_TOO_SMALL
+            budget = self._budget()
+            code = watcher.advance(self, budget, max_steps) if watcher else self.advance(budget, max_steps)
             if report is not None:
                 report(float(self.control[_kernels.TIME]))
             if code == _kernels.STIFF and not self._gains_by_stabilising():
                 code = _kernels.RUNNING
+            if code == _kernels.RUNNING and rest is not None and self._may_be_at_rest():
+                code = self._finish_at_rest(rest, watcher)
         return code
+
+    def _is_impossible(self) -> bool:
+        """Whether the tolerance is finer than numbers of the size of the state are apart."""
+        largest = float(np.abs(self.y).max())
+        return self.atol + self.rtol * largest < float(np.finfo(np.float64).eps) * largest
+
+    def _budget(self) -> int:
+        """Steps of one call of the kernel."""
+        if self.tableau:
+            n_rhs = float(self.tableau.n_main)
+        else:
+            radius, span = float(self.control[_kernels.RADIUS]), float(self.times[-1] - self.control[_kernels.TIME])
+            known = math.sqrt(1.54 * min(radius * span, 1e9))
+            stages = known if radius else _stabilised_kernels.MOST  # not known before a step
+            n_rhs = min(_stabilised_kernels.MOST, max(10.0, stages))
+        return max(1, min(10_000, int(CALL_FLOPS / (self.arguments.flops * n_rhs))))
+
+    def _may_be_at_rest(self) -> bool:
+        """Looked at where the work has doubled, so that looking is never most of it."""
+        n_rhs, h = int(self.counts[_kernels.CALLS]), float(self.control[_kernels.STEP])
+        if n_rhs < self.next_look or float(self.times[-1] - self.control[_kernels.TIME]) < 4.0 * h:
+            return False
+        self.next_look = 2 * n_rhs
+        _kernels.flow(self.y, self.trial, *self.arguments)
+        return bool(np.linalg.norm(self.trial) * h <= AT_REST * np.linalg.norm(self.y))
+
+    def _finish_at_rest(self, rest: Rest, watcher: Watching | None) -> int:
+        """All the way, where the state can change no more."""
+        final = rest(self.layout.unpad(self.y))
+        if final is None:
+            return _kernels.RUNNING
+        self.at_rest = float(self.control[_kernels.TIME])
+        ended = watcher is not None and watcher.wait(self.at_rest, float(self.times[-1]), final)
+        self.out[self.counts[_kernels.NEXT] :] = final
+        self.counts[_kernels.NEXT] = len(self.times)
+        self.control[_kernels.TIME] = self.times[-1]
+        return EVENT if ended else int(_kernels.DONE)
+
+    # -- taking a step once more ---------------------------------------------------------------------------------
+
+    def twin(self) -> _Run:
+        """A run at the same point that moves by itself; statistics and scratch are shared."""
+        other = copy.copy(self)
+        rows = aligned((len(self.stages) + 1, self.y.size))
+        other.y, other.stages, other.trial = aligned(self.y.shape), rows[:-1], rows[-1]
+        other.control, other.counts = self.control.copy(), self.counts.copy()
+        if self.screening is not None:
+            other.screening = self.screening.copy()
+        other.follow(self)
+        return other
+
+    def follow(self, leader: _Run) -> None:
+        """To the point at which the leader is."""
+        for mine, theirs in zip(self._moving(), leader._moving(), strict=True):
+            mine[...] = theirs
+
+    def _moving(self) -> list[NDArray[Any]]:
+        """What a step changes, but for the record."""
+        arrays: list[NDArray[Any]] = [self.y, self.stages, self.control, self.counts]
+        if self.screening is not None:
+            arrays += self.screening.moving
+        return arrays
+
+    def states_inside(self, times: Floats) -> Floats:
+        """States at increasing times inside the next step, by its dense output: what a recorded time there would give.
+
+        The run itself moves on by that step.
+        """
+        self.times, self.out = np.append(times, self.times[-1]), np.empty((len(times) + 1, self.out.shape[1]))
+        self.counts[_kernels.NEXT] = 0
+        self.advance(1, sys.maxsize)
+        return self.out[: len(times)]
 
     def _gains_by_stabilising(self) -> bool:
         """RKC takes N ≈ 4 rtol^(-1/3) steps and √(S N / 2) + 2 N right-hand sides over a stiffness S = ρ·span.
@@ -200,21 +312,23 @@ class _Run:
             return most_stages(self.rtol)
         return int(np.clip(np.sqrt(self.rtol / (10.0 * 2.3e-16)), 2, _stabilised_kernels.MOST))
 
-    def _advance_within(self, laws: ConservationLaws, max_steps: int) -> int:
-        """One step, then the new state and those recorded in the step back to where the conservation laws hold."""
+    def advance(self, budget: int, max_steps: int) -> int:
+        """Take up to ``budget`` steps, one where conservation laws are restored: a status code of the kernels."""
+        if self.laws is None:
+            return self._call_kernel(budget, max_steps)
         n_steps, recorded = self.counts[_kernels.STEPS], self.counts[_kernels.NEXT]
-        code = self._advance(1, max_steps)
+        code = self._call_kernel(1, max_steps)
         if self.counts[_kernels.STEPS] > n_steps:
             if self.screening is None:
-                laws.restore(self.y, self.control[_kernels.TIME], self.stages[0])
+                self.laws.restore(self.y, self.control[_kernels.TIME], self.stages[0])
             else:  # which computes f anew in each step
-                laws.restore(self.y, self.control[_kernels.TIME])
+                self.laws.restore(self.y, self.control[_kernels.TIME])
                 self.screening.gather(self.y, int(self.counts[_screened_kernels.ACTIVE]))
             for i in range(recorded, self.counts[_kernels.NEXT]):
-                laws.restore(self.out[i], self.times[i])
+                self.laws.restore(self.out[i], self.times[i])
         return code
 
-    def _advance(self, budget: int, max_steps: int) -> int:
+    def _call_kernel(self, budget: int, max_steps: int) -> int:
         record = (self.control, self.counts, self.times, self.out, budget, max_steps, self.rtol, self.atol)
         if self.tableau is None:
             family = (self.order, self.most_stages, *(recurrences() if self.order == 4 else NO_RECURRENCES))
@@ -236,6 +350,8 @@ class _Run:
             "n_rejected": int(self.counts[_kernels.REJECTED]),
             "n_rhs": int(self.counts[_kernels.CALLS]),
         }
+        if self.at_rest is not None:
+            stats["t_rest"] = self.at_rest
         if self.screening is not None:
             stats["n_active"] = int(self.counts[_screened_kernels.ACTIVE])
         if self.tableau is None:

@@ -1,0 +1,166 @@
+"""The loss around a state: its slope, its curvature, and what a straight line can gain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from lineardyn.errors import ArgumentError
+from lineardyn.flow.arguments import KernelArguments, kernel_arguments, right_hand_side
+from lineardyn.networks import LinearCNN, LinearNetwork
+
+if TYPE_CHECKING:
+    from lineardyn.moments import SecondMoments
+
+__all__ = ["Landscape"]
+
+Floats = NDArray[np.float64]
+KRYLOV = 20
+"""Directions kept while the lowest curvature is looked for: memory is that many states."""
+ROUNDS = 8
+ROUND_OFF = 1e-12
+"""A Krylov space ends where what is new is below this share of the largest curvature."""
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """The loss of a network on its data, as a polynomial of degree 2L of the weights.
+
+    Directions are vectors ``(n,)`` in coordinates of which the squared length is that of the weights in pixel space:
+    packed coordinates times ``root``, and ``inverse`` goes back. Both are 0 for the imaginary parts of self-conjugate
+    frequencies, which no network has: along them the packed flow has curvatures of its own.
+    """
+
+    arguments: KernelArguments
+    root: Floats
+    inverse: Floats
+    depth: int
+
+    @classmethod
+    def of(cls, network: LinearNetwork, moments: SecondMoments, weight_decay: float) -> Landscape:
+        """The loss with its penalty; states are packed, not padded."""
+        root = np.sqrt(network.state_weights)
+        spectra = root if isinstance(network, LinearCNN) else root[: network.offsets[1]]
+        spectra.reshape(-1, 2, network.half.size)[:, 1, network.half.weights == 1.0] = 0.0
+        with np.errstate(divide="ignore"):
+            inverse = np.where(root > 0.0, 1.0 / root, 0.0)
+        return cls(kernel_arguments(network, moments, weight_decay), root, inverse, network.depth)
+
+    def descent(self, state: Floats) -> Floats:
+        """``-∇ℒ``, whose squared length is the speed at which gradient flow lowers the loss."""
+        return self.root * right_hand_side(self.arguments, state)
+
+    def product(self, state: Floats) -> Callable[[Floats], Floats]:
+        """``v → ∇²ℒ v``, exact up to round-off: the gradient is a polynomial along a line."""
+        nodes, factors = _derivative_stencil(self.depth)
+        scale = 1.0 + float(np.abs(state).max())
+
+        def curve(vector: Floats) -> Floats:
+            direction = np.ravel(vector) * self.inverse
+            length = float(np.linalg.norm(direction))
+            if length == 0.0:
+                return np.zeros_like(state)
+            step = scale / length
+            total = np.zeros_like(state)
+            for node, factor in zip(nodes, factors, strict=True):
+                total -= factor * right_hand_side(self.arguments, state + (node * step) * direction)
+            result: Floats = self.root * total / step
+            if not np.isfinite(result).all():
+                raise ArgumentError("weights are so large that the loss overflows, expected smaller ones: rescale them")
+            return result
+
+        return curve
+
+    def largest_curvature(self, state: Floats) -> float:
+        """Largest eigenvalue of the Hessian."""
+        curve, n = self.product(state), state.size
+        if n <= 16:  # too small for Lanczos
+            matrix = np.stack([curve(e) for e in np.eye(n)])
+            return float(np.linalg.eigvalsh(0.5 * (matrix + matrix.T))[-1])
+        operator = LinearOperator((n, n), matvec=curve, dtype=np.float64)
+        start = np.random.default_rng(0).standard_normal(n)  # ARPACK's own start is random: the answer must reproduce
+        return float(eigsh(operator, k=1, which="LA", v0=start, tol=1e-8, return_eigenvectors=False)[0])
+
+    def low_directions(self, state: Floats, start: Floats) -> Iterator[tuple[Floats, Floats]]:
+        """Ritz values ``(m,)`` of the Hessian, rising, and vectors ``(m, n)``, in one Krylov space after another.
+
+        Each begins at the lowest vector of the one before, so that they converge to the lowest curvature. There are
+        ``ROUNDS``, or one where it holds all directions.
+        """
+        curve = self.product(state)
+        for _ in range(ROUNDS):
+            values, vectors = _ritz(curve, start)
+            yield values, vectors
+            if len(values) == state.size:
+                return
+            start = vectors[0] + 0.01 * vectors[1:].sum(axis=0)  # the lowest alone would span nothing new
+
+    def newton_direction(self, state: Floats, slope: Floats) -> Floats:
+        """``Σ (v·slope)/θ v`` over the Ritz pairs of positive curvature θ in a Krylov space of the slope.
+
+        It leads to what is left to learn in slow directions, which have little share in the slope.
+        """
+        if not slope.any():
+            return slope
+        values, vectors = _ritz(self.product(state), slope)
+        steep = values > ROUND_OFF * np.abs(values).max()
+        direction: Floats = ((vectors[steep] @ slope) / values[steep]) @ vectors[steep]
+        return direction
+
+    def gain(self, state: Floats, direction: Floats) -> float:
+        """How far the loss can fall along the line through ``state``, both ways: exact, without cancellation."""
+        length = float(np.linalg.norm(direction))
+        if not 0.0 < length < np.inf:
+            return 0.0
+        unit = direction / length
+        reach, best = 1.0 + float(np.linalg.norm(self.root * state)), 0.0
+        for _ in range(6):  # a small start does not say how long the learned weights are
+            fall = self._fall(state, unit, reach)
+            places = np.roots(np.trim_zeros(fall, "f"))
+            places = np.append(places.real[np.abs(places.imag) <= 1e-6 * np.abs(places)], [-1.0, 1.0])
+            places = places[np.abs(places) <= 1.0]
+            heights = reach * np.polyval(np.polyint(fall), places)
+            best = max(best, float(heights.max()))
+            if np.abs(places[heights.argmax()]) < 1.0:
+                break
+            reach *= 8.0
+        return best
+
+    def _fall(self, state: Floats, unit: Floats, reach: float) -> Floats:
+        """Coefficients, highest first, of ``-dℒ/dx`` at ``state + x·unit`` as a polynomial of ``x/reach``."""
+        m = 2 * self.depth
+        nodes = np.cos((np.arange(m) + 0.5) * np.pi / m)  # of Chebyshev: the fit is well conditioned
+        values = [self.descent(state + (x * reach) * unit * self.inverse) @ unit for x in nodes]
+        coefficients: Floats = np.linalg.solve(np.vander(nodes), np.array(values))
+        return coefficients
+
+
+def _ritz(curve: Callable[[Floats], Floats], start: Floats) -> tuple[Floats, Floats]:
+    """Eigenvalues and vectors of ``curve`` in the Krylov space of ``start``: Lanczos, orthogonal to the last bit."""
+    basis, images = [start / np.linalg.norm(start)], []
+    largest = 0.0
+    for _ in range(min(KRYLOV, start.size)):
+        images.append(curve(basis[-1]))
+        rest = images[-1].copy()
+        for _ in range(2):
+            for vector in basis:
+                rest -= (vector @ rest) * vector
+        size, largest = float(np.linalg.norm(rest)), max(largest, float(np.linalg.norm(images[-1])))
+        if size <= ROUND_OFF * largest:
+            break
+        basis.append(rest / size)
+    span = np.stack(basis[: len(images)])
+    values, turns = np.linalg.eigh(span @ np.stack(images).T)
+    return values, turns.T @ span
+
+
+def _derivative_stencil(depth: int) -> tuple[Floats, Floats]:
+    """Nodes and factors that differentiate polynomials of the gradient's degree, 2L - 1, exactly at 0."""
+    nodes = np.concatenate([-np.arange(depth, 0, -1.0), np.arange(1.0, depth + 1)]) / depth
+    powers = np.vander(nodes, 2 * depth, increasing=True).T
+    return nodes, np.linalg.solve(powers, np.eye(2 * depth)[1])
