@@ -16,9 +16,12 @@ from lineardyn.closed_form import (
     cosine_recursion,
     learning_time,
     minimal_norm,
+    sgd_mean,
+    sgd_quantiles,
     sgd_recursion,
     sigmoid,
     stable_learning_rate,
+    winner_exponents,
 )
 from lineardyn.data import (
     geometric_shapes,
@@ -80,8 +83,11 @@ __all__ = [
     "plot_modes",
     "power_law_images",
     "pure_cosines",
+    "sgd_mean",
+    "sgd_quantiles",
     "sgd_recursion",
     "sigmoid",
     "stable_learning_rate",
     "sums_of_cosines",
+    "winner_exponents",
 ]

@@ -35,7 +35,8 @@ _ROUND_OFF = 8 * np.finfo(np.float64).eps  # of a spectrum computed from pixels,
 @dataclass(frozen=True)
 class Chains:
     """n chains: the ``mode`` of each, ``rate``, ``weight``, ``first`` = h_0 (n, C), ``last`` = h_L (n, K), and the
-    layers as matrices (n, out, in), of size at most ``largest``."""
+    layers as matrices (n, out, in), of size at most ``largest``.
+    """
 
     start: list[Floats]
     mode: NDArray[np.int64]

@@ -100,7 +100,7 @@ class HyperbolicGrowth(Growth):
             products = np.abs(k @ k.conj().T)
             np.fill_diagonal(products, 0.0)
             misfit = products.max(axis=1, initial=0.0) / np.where(size == 0.0, 1.0, size)
-            what = "its hidden vector W_1 v has a part of size {:.3g} along that of another mode, expected W_1 v ⟂ W_1 v'"
+            what = "W_1 v has a part of size {:.3g} along that of another mode, expected hidden vectors at right angles"
             refuse_misaligned(chains, 0, misfit, NEGLIGIBLE * chains.largest, what)
 
     def _above_noise(self, vectors: Numbers) -> Numbers:
@@ -186,15 +186,16 @@ def _balanced_chain(chains: Chains) -> tuple[Floats, list[Numbers]]:
     back = np.linalg.norm(_apply(np.swapaxes(chains.layers[-1], -1, -2).conj(), chains.last), axis=-1)
     still = (sizes[0] <= chains.noise) & (back <= chains.noise)
     kappa = np.where(still, 0.0, np.mean(sizes, axis=0))
-    vectors[-1] = chains.last + 0.0 * vectors[-1]
-    allowed = NEGLIGIBLE * chains.largest
-    what = "it is {:.3g} away from a layer that maps one unit vector to κ times the next, and back, with one κ for all"
-    for i, layer in enumerate(chains.layers):
-        below, above = vectors[i], vectors[i + 1]
+    vectors[-1] = chains.last
+    misfits = []
+    for layer, below, above in zip(chains.layers, vectors[:-1], vectors[1:], strict=True):
         forth = _apply(layer, below) - kappa[:, None] * above
         returned = _apply(np.swapaxes(layer, -1, -2).conj(), above) - kappa[:, None] * below
-        misfit = np.maximum(np.linalg.norm(forth, axis=-1), np.linalg.norm(returned, axis=-1))
-        refuse_misaligned(chains, i, np.where(still, 0.0, misfit), allowed, what)
+        size = np.maximum(np.linalg.norm(forth, axis=-1), np.linalg.norm(returned, axis=-1))
+        misfits.append(np.where(still, 0.0, size))
+    worst = int(np.argmax([m.max(initial=0.0) for m in misfits]))
+    what = "it is {:.3g} away from a layer that maps one unit vector to κ times the next, and back, with one κ for all"
+    refuse_misaligned(chains, worst, misfits[worst], NEGLIGIBLE * chains.largest, what)
     return kappa, vectors
 
 
