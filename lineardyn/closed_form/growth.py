@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
+from lineardyn.closed_form.balanced_clocks import BalancedClocks, balanced_clocks
 from lineardyn.closed_form.chains import Chains, ModeChains, Numbers, refuse_misaligned
 from lineardyn.closed_form.clock_quadrature import ScalarClock, build_clock, build_deep_clock, build_linear_clock
 from lineardyn.closed_form.frequency_sets import NEGLIGIBLE
@@ -48,6 +49,10 @@ class Growth(ABC):
     def theta(self, position: Floats, mine: NDArray[np.bool_]) -> Floats:
         """Θ at positions of one mode's clock."""
         return position
+
+    def fast_clocks(self, live: NDArray[np.int64], s: Floats) -> BalancedClocks | None:
+        """The clocks of the modes ``live``, of singular values s, where the compiled pass covers them."""
+        return None
 
 
 class LinearGrowth(Growth):
@@ -112,6 +117,13 @@ class HyperbolicGrowth(Growth):
             log_scale = np.log(0.25 * self.scale[mine])
             log_p, log_n = (log_scale + np.log(x[mine]) for x in (self.grows, self.fades))
         return build_clock(self.chains.rate[mine], log_p, log_n, s)
+
+    def fast_clocks(self, live: NDArray[np.int64], s: Floats) -> BalancedClocks | None:
+        if (self.fades > 1e-20 * self.grows).any():  # less is round-off, and no part of b in float64
+            return None
+        with np.errstate(divide="ignore"):
+            log_p = np.log(0.25 * self.scale * self.grows)
+        return balanced_clocks(self.chains.rate, log_p, np.searchsorted(live, self.chains.mode), s)
 
     def responses(self, position: Floats) -> Floats:
         plus, minus = self._factors(position)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.closed_form.arguments import check_time
+from lineardyn.closed_form.balanced_clocks import BalancedClocks
 from lineardyn.closed_form.chains import REMEDY, FrequencyChains, chains_of
 from lineardyn.closed_form.clock_quadrature import ScalarClock, position_at
 from lineardyn.closed_form.frequency_sets import NEGLIGIBLE, check_modes, mode_spectra
@@ -118,15 +120,23 @@ class ModeClock:
         self.modes, self.network = modes, network
         self._chains = chains_of(modes, network, weights)
         self._check_null()
-        self._clocks, self._growth = self._build()
+        self._live = np.flatnonzero(~np.asarray(modes.null, dtype=bool))
+        self._s, d = np.asarray(modes.s, dtype=np.float64), np.asarray(modes.d, dtype=np.float64)
+        for r in self._live[~((self._s > 0) & (d > 0))[self._live]]:
+            raise ArgumentError(f"modes has s[{r}] = {self._s[r]:g}, d[{r}] = {d[r]:g}, expected both > 0: mark it null")
+        self._growth = growth_of(self._chains, d[self._chains.mode])
 
-    def _build(self) -> tuple[list[ScalarClock | None], Any]:
-        modes = self.modes
-        s, d = np.asarray(modes.s, dtype=np.float64), np.asarray(modes.d, dtype=np.float64)
-        for r in np.flatnonzero(~np.asarray(modes.null, dtype=bool) & ~((s > 0) & (d > 0))):
-            raise ArgumentError(f"modes has s[{r}] = {s[r]:g}, d[{r}] = {d[r]:g}, expected both > 0: mark it null")
-        growth = growth_of(self._chains, d[self._chains.mode])
-        return [None if null else growth.clock(self._mine(r), s[r]) for r, null in enumerate(modes.null)], growth
+    @cached_property
+    def _clocks(self) -> list[ScalarClock | None]:
+        """Of each mode; None for null ones."""
+        clocks: list[ScalarClock | None] = [None] * len(self._s)
+        for r in self._live:
+            clocks[r] = self._growth.clock(self._mine(r), float(self._s[r]))
+        return clocks
+
+    @cached_property
+    def _fast(self) -> BalancedClocks | None:
+        return self._growth.fast_clocks(self._live, self._s[self._live])
 
     def _mine(self, mode: int) -> NDArray[np.bool_]:
         return self._chains.mode == mode
@@ -175,13 +185,18 @@ class ModeClock:
 
     def effective_singular_values(self, t: ArrayLike) -> Floats:
         """``B(t) = Uᵀ Σ^ŷx V``: diagonal ``(R, R)`` for a scalar time, ``(T, R, R)`` for a list; null modes 0."""
-        positions = self._positions(_check_times(t))
-        r = positions.shape[-1]
-        terms = self._growth.responses(positions[..., self._chains.mode])
-        values = np.zeros((*positions.shape, r))
-        diagonal = np.arange(r)
-        values[..., diagonal, diagonal] = terms @ np.eye(r)[self._chains.mode]
+        times, r = _check_times(t), len(self._s)
+        values = np.zeros((*times.shape, r, r))
+        values[..., self._live, self._live] = self._responses(times)
         return values
+
+    def _responses(self, times: Floats) -> Floats:
+        """b of the modes that are not null, (..., live)."""
+        if self._fast is not None:
+            return self._fast.responses(times.ravel()).reshape(*times.shape, -1)
+        terms = self._growth.responses(self._positions(times)[..., self._chains.mode])
+        sums: Floats = terms @ (self._chains.mode[:, None] == self._live)
+        return sums
 
     def kernel_spectrum(self, t: ArrayLike) -> Floats:
         """``(Σ_o |ŵ_1|²)^½`` at every frequency and channel: ``(C, H, W)`` for a scalar time, ``(T, C, H, W)``."""
