@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lineardyn.closed_form._clock_kernels import (
+from lineardyn.closed_form._kernels import (
     MAX_POINTS,
     NODES,
     SPACING,

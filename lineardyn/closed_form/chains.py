@@ -123,7 +123,7 @@ def _of_frequencies(modes: Modes, start: list[Floats]) -> FrequencyChains:
         first=q[mode, :, moving] / size[:, None],
         last=np.ascontiguousarray(np.asarray(modes.u, dtype=np.float64)[:, mode].T),
         layers=layers,
-        largest=max(float(np.abs(a).max()) for a in spectra),
+        largest=max(float(np.sqrt((a.real**2 + a.imag**2).max())) for a in spectra),
         half=half,
         moving=moving,
     )

@@ -190,7 +190,7 @@ def stable_learning_rate(
     goal = check_number("s", s, minimum=0.0, strict=True)
     layers, rate = _cosine_rate(n_pixels, multiplicity, depth, d)
     slope = 0.5 * layers * rate * goal ** (2.0 - 2.0 / layers)
-    return 1.0 / (slope * check_count("n_classes", n_classes))
+    return float(1.0 / (slope * check_count("n_classes", n_classes)))
 
 
 def _cosine_rate(n_pixels: int, multiplicity: int, depth: int, d: float | None) -> tuple[int, float]:

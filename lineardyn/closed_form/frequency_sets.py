@@ -38,7 +38,7 @@ def mode_spectra(modes: Modes) -> tuple[NDArray[np.complex128], Floats]:
     half = half_spectrum((height, width))
     q = np.asarray(modes.q, dtype=np.complex128)
     q = q.reshape(*q.shape[:2], height * width)[..., half.indices]
-    return q, np.sqrt((np.abs(q) ** 2).sum(axis=1))
+    return q, np.sqrt((q.real**2 + q.imag**2).sum(axis=1))
 
 
 def frequency_owner(modes: Modes, sizes: Floats, remedy: str) -> NDArray[np.int64]:

@@ -71,7 +71,8 @@ class LinearGrowth(Growth):
         return build_linear_clock((s - float((self.scale * self.start.real)[mine].sum())) / rate, rate)
 
     def responses(self, position: Floats) -> Floats:
-        return self.scale * (self.start.real + self.chains.rate * position)
+        terms: Floats = self.scale * (self.start.real + self.chains.rate * position)
+        return terms
 
     def changes(self, position: Floats) -> Pairs:
         return [((self.chains.rate * position)[..., None] * self.chains.last, self.chains.first)]
@@ -87,14 +88,15 @@ class HyperbolicGrowth(Growth):
         a = _apply(np.swapaxes(second, -1, -2).conj(), chains.last)
         self._check(k, a, second)
         self.plus, self.minus = self._above_noise(k + a), self._above_noise(k - a)
-        self.grows, self.fades = ((np.abs(x) ** 2).sum(axis=-1) for x in (self.plus, self.minus))
+        self.grows, self.fades = _lengths(self.plus) ** 2, _lengths(self.minus) ** 2
 
     def _check(self, k: Numbers, a: Numbers, second: Numbers) -> None:
         """Other outputs must not see k or a: their own part of B then stays as it is."""
         chains = self.chains
         rest = second - chains.last[:, :, None] * a.conj()[:, None, :]
-        seen = np.maximum(*(np.linalg.norm(_apply(rest, x).real, axis=-1) for x in (k, a)))
-        size = np.maximum(*(np.linalg.norm(x, axis=-1) for x in (k, a)))
+        both = np.einsum("noi,nix->nxo", rest, np.stack([k, a], axis=-1)).real
+        seen = np.sqrt((both**2).sum(axis=-1)).max(axis=-1)
+        size = np.maximum(_lengths(k), _lengths(a))
         misfit = seen / np.where(size == 0.0, 1.0, size)
         what = (
             "a part of size {:.3g} outside the direction u of that mode meets its hidden unit, "
@@ -109,7 +111,7 @@ class HyperbolicGrowth(Growth):
             refuse_misaligned(chains, 0, misfit, NEGLIGIBLE * chains.largest, what)
 
     def _above_noise(self, vectors: Numbers) -> Numbers:
-        small = np.linalg.norm(vectors, axis=-1) <= self.chains.noise
+        small = _lengths(vectors) <= self.chains.noise
         return np.where(small[:, None], 0.0, vectors)
 
     def clock(self, mine: NDArray[np.bool_], s: float) -> ScalarClock:
@@ -213,8 +215,14 @@ def _balanced_chain(chains: Chains) -> tuple[Floats, list[Numbers]]:
 
 def _apply(matrices: Numbers, vectors: Numbers) -> Numbers:
     """(n, out, in) on (n, in)."""
-    product: Numbers = (matrices @ vectors[..., None])[..., 0]
+    product: Numbers = np.einsum("noi,ni->no", matrices, vectors)
     return product
+
+
+def _lengths(vectors: Numbers) -> Floats:
+    """(n,) of (n, i)."""
+    lengths: Floats = np.sqrt((vectors.real**2 + vectors.imag**2).sum(axis=-1))
+    return lengths
 
 
 def growth_of(chains: Chains, d: Floats) -> Growth:

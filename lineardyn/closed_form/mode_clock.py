@@ -123,7 +123,9 @@ class ModeClock:
         self._live = np.flatnonzero(~np.asarray(modes.null, dtype=bool))
         self._s, d = np.asarray(modes.s, dtype=np.float64), np.asarray(modes.d, dtype=np.float64)
         for r in self._live[~((self._s > 0) & (d > 0))[self._live]]:
-            raise ArgumentError(f"modes has s[{r}] = {self._s[r]:g}, d[{r}] = {d[r]:g}, expected both > 0: mark it null")
+            raise ArgumentError(
+                f"modes has s[{r}] = {self._s[r]:g}, d[{r}] = {d[r]:g}, expected both > 0: mark it null"
+            )
         self._growth = growth_of(self._chains, d[self._chains.mode])
 
     @cached_property
@@ -138,8 +140,9 @@ class ModeClock:
     def _fast(self) -> BalancedClocks | None:
         return self._growth.fast_clocks(self._live, self._s[self._live])
 
-    def _mine(self, mode: int) -> NDArray[np.bool_]:
-        return self._chains.mode == mode
+    def _mine(self, mode: Any) -> NDArray[np.bool_]:
+        mine: NDArray[np.bool_] = self._chains.mode == mode
+        return mine
 
     def _check_null(self) -> None:
         """A null mode with image power is frozen only if nothing it sees moves and it is seen as 0."""
@@ -170,7 +173,7 @@ class ModeClock:
         positions = np.zeros((times.size, len(self._clocks)))
         if learned:
             positions[:, learned] = position_at([c for c in self._clocks if c is not None], times.ravel())
-        return positions.reshape(*times.shape, -1)
+        return positions.reshape(*times.shape, len(self._clocks))
 
     def theta(self, t: ArrayLike) -> Floats:
         """Clocks Θ_α, ``(R,)`` for a scalar time, ``(T, R)`` for a list.
@@ -193,7 +196,7 @@ class ModeClock:
     def _responses(self, times: Floats) -> Floats:
         """b of the modes that are not null, (..., live)."""
         if self._fast is not None:
-            return self._fast.responses(times.ravel()).reshape(*times.shape, -1)
+            return self._fast.responses(times.ravel()).reshape(*times.shape, len(self._live))
         terms = self._growth.responses(self._positions(times)[..., self._chains.mode])
         sums: Floats = terms @ (self._chains.mode[:, None] == self._live)
         return sums

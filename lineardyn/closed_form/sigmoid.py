@@ -102,10 +102,10 @@ def sigmoid(
     layers, power = check_depth(depth, d)
     check_broadcast(t=times, s=s_, b0=b0_, n_pixels=pixels, multiplicity=m, d=power)
     if layers != 2:
-        rate = mode_rate(pixels / m, power, layers)
-        arrays = np.broadcast_arrays(times, s_, b0_, rate)
-        flat = deep_response(*(a.ravel() for a in arrays), layers).reshape(arrays[0].shape)
-        return float(flat) if flat.ndim == 0 else flat
+        arrays = np.broadcast_arrays(times, s_, b0_, mode_rate(pixels / m, power, layers))
+        when, goal, start, rate = (a.ravel() for a in arrays)
+        deep = deep_response(when, goal, start, rate, layers).reshape(arrays[0].shape)
+        return float(deep) if deep.ndim == 0 else deep
     high, low = _exponent(times, s_, pixels / m)
     decay = np.exp(-high)
     rest = -np.expm1(-high) + decay * low  # 1 - E

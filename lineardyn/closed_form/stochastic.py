@@ -142,7 +142,7 @@ class _Values:
         low, high = np.floor(n * self.share - reach), np.ceil(n * self.share + reach)
         return np.arange(max(0, int(low)), min(n, int(high)) + 1)
 
-    def after(self, n: int) -> tuple[Floats, Floats]:
+    def after(self, n: Any) -> tuple[Floats, Floats]:
         """Probabilities, which sum to 1, and values."""
         counts = self.counts(int(n))
         return _binomial(counts, int(n), self.share), self.path[counts]
@@ -151,7 +151,7 @@ class _Values:
 def _binomial(counts: NDArray[np.int64], n: int, share: float) -> Floats:
     """Binomial probabilities by their ratios, outward from the largest, and normalised: no factorial is taken."""
     if share == 1.0:
-        return (counts == n).astype(np.float64)
+        return np.asarray(counts == n, dtype=np.float64)
     ratios = (n - counts[:-1]) / (counts[1:]) * (share / (1.0 - share))  # p(k+1) / p(k)
     logs = np.concatenate([[0.0], np.cumsum(np.log(ratios))])
     weights = np.exp(logs - logs.max())
@@ -162,4 +162,5 @@ def _quantiles(probabilities: Floats, values: Floats, levels: Floats) -> Floats:
     order = np.argsort(values, kind="stable")
     reached = np.cumsum(probabilities[order])
     place = np.searchsorted(reached, levels * reached[-1] * (1.0 - 1e-15))
-    return values[order][np.minimum(place, len(order) - 1)]
+    found: Floats = values[order][np.minimum(place, len(order) - 1)]
+    return found

@@ -24,8 +24,9 @@ MAX_POINTS = 4096  # of one mode's grid
 _BELOW = NODES // 2 - 1  # nodes below the left end of an interval
 _PLACES = np.arange(-_BELOW, NODES - _BELOW, dtype=np.float64)
 # values at the nodes -> coefficients of u^0, u^1, .. on the interval 0..1
-_TO_POWERS = np.ascontiguousarray(np.linalg.inv(np.vander(_PLACES, NODES, increasing=True)))
+_TO_POWERS = np.linalg.inv(np.vander(_PLACES, NODES, increasing=True))
 _INTEGRAL = np.ascontiguousarray((1.0 / np.arange(1.0, NODES + 1)) @ _TO_POWERS)  # over that interval
+_POWERS_OF = np.ascontiguousarray(_TO_POWERS.T)  # rows: nodes
 
 FAST = {"contract", "arcp", "nsz", "reassoc"}  # NaN and inf are kept
 
@@ -111,6 +112,7 @@ def evaluate_clocks(t, s, scalars, sizes, h, scaled, times, out):
     for r in range(len(s)):
         reach, spacing, g0, mean = scalars[r, 0], scalars[r, 1], scalars[r, 2], scalars[r, 3]
         n, ready, top = sizes[r], -1, np.log(reach)
+        t_right, y_right, slope, base, width, bend, twist = 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0
         for i in range(len(t)):
             if t[i] == np.inf:
                 out[i, r] = s[r]
@@ -124,15 +126,28 @@ def evaluate_clocks(t, s, scalars, sizes, h, scaled, times, out):
                     high = middle
             if low != ready:
                 ready = low
-                for a in range(NODES):
-                    powers[a], levels[a] = 0.0, 0.0
-                    for b in range(NODES):
-                        powers[a] += _TO_POWERS[a, b] * h[r, low + b]
-                        levels[a] += _TO_POWERS[a, b] * scaled[r, low + b]
-            right = (low + 1) * spacing
-            pace = g0 + right * h[r, low + 1 + _BELOW]  # -dt/dln x at the right end
-            y = np.log(right) - (t[i] - times[r, low + 1]) / pace
-            base = times[r, low] if low == 0 else times[r, low] - g0 * np.log(n / low)
+                powers[:], levels[:] = 0.0, 0.0
+                for b in range(NODES):
+                    of_h, of_b = h[r, low + b], scaled[r, low + b]
+                    for a in range(NODES):
+                        powers[a] += _POWERS_OF[b, a] * of_h
+                        levels[a] += _POWERS_OF[b, a] * of_b
+                right, t_right = (low + 1) * spacing, times[r, low + 1]
+                y_right, slope = np.log(right), -1.0 / (g0 + right * h[r, low + 1 + _BELOW])  # dln x/dt
+                base, width, bend, twist = times[r, low], 1.0, 0.0, 0.0
+                if low > 0:  # the cubic through both ends
+                    y_left = np.log(low * spacing)
+                    base -= g0 * (top - y_left)
+                    width = times[r, low] - t_right
+                    rise = (y_left - y_right) / width
+                    other = -1.0 / (g0 + low * spacing * h[r, low + _BELOW])
+                    bend, twist = 3.0 * rise - 2.0 * slope - other, slope + other - 2.0 * rise
+            past = t[i] - t_right
+            part = past / width
+            y = y_right + past * (slope + part * (bend + part * twist))
+            if low == 0 and past * slope < -100.0:  # x < e^{-100} of a spacing: b = s to the last bit, and no overflow
+                out[i, r] = s[r]
+                continue
             x = np.exp(y)
             for _ in range(20):
                 u = min(max(x / spacing - low, 0.0), 1.0)
@@ -144,7 +159,7 @@ def evaluate_clocks(t, s, scalars, sizes, h, scaled, times, out):
                 step = miss / (g0 + x * value)
                 y += step
                 x = np.exp(y)
-                if abs(step) < 1e-9:
+                if abs(step) < 1e-8:  # quadratic
                     break
             u, level = x / spacing - low, 0.0
             for a in range(NODES - 1, -1, -1):
