@@ -1,15 +1,18 @@
 """What can be known without an integrator: every exact solution of the linear CNN and FCN, in one place.
 
 Continuous time: :func:`sigmoid`, :func:`learning_time` (pure cosines), :class:`ModeClock` (any images whose modes share
-no frequency). Discrete time: :func:`cosine_recursion`, :func:`sgd_recursion`, :func:`clock_recursion`,
-:func:`stable_learning_rate`; over all runs of SGD: :func:`sgd_mean`, :func:`sgd_quantiles`. The end point:
-:func:`minimal_norm`, :func:`winner_exponents`. From and to the frameworks' units: :func:`convert_learning_rate`,
-:func:`convert_weight_decay`. All at any depth, ``depth=2`` if not said, but for :func:`minimal_norm`;
-the fully connected network is ``n_pixels=1, multiplicity=1``, or a LinearFCN in the clock.
+no frequency), :func:`cosine_from_any_start` (one frequency, not aligned). Discrete time: :func:`cosine_recursion`,
+:func:`sgd_recursion`, :func:`clock_recursion`, :func:`stable_learning_rate`; over all runs of SGD: :func:`sgd_mean`,
+:func:`sgd_quantiles`. The end point: :func:`minimal_norm`, :func:`winner_exponents`. From and to the frameworks' units:
+:func:`convert_learning_rate`, :func:`convert_weight_decay`.
+
+At any depth, ``depth=2`` if not said, but for :func:`minimal_norm` and :func:`cosine_from_any_start`; the fully
+connected network is ``n_pixels=1, multiplicity=1``, or a LinearFCN in the clock.
 """
 
 from __future__ import annotations
 
+from lineardyn.closed_form.any_start import cosine_from_any_start
 from lineardyn.closed_form.competition import winner_exponents
 from lineardyn.closed_form.discrete import (
     clock_recursion,
@@ -29,6 +32,7 @@ __all__ = [
     "clock_recursion",
     "convert_learning_rate",
     "convert_weight_decay",
+    "cosine_from_any_start",
     "cosine_recursion",
     "learning_time",
     "minimal_norm",

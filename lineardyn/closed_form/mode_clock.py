@@ -81,7 +81,8 @@ class ModeClock:
     the largest) count as 0.
 
     Not covered, because no closed form is known: starts where other outputs see what moves (column α of the residual
-    then turns, a system of K coupled equations for each mode); unbalanced starts deeper than two layers (``κ_{l,f}² -
+    then turns, a system of K coupled equations for each mode; one frequency alone is solved by
+    :func:`lineardyn.cosine_from_any_start`); unbalanced starts deeper than two layers (``κ_{l,f}² -
     κ_{l+1,f}²`` stays constant and one clock a mode remains, but each frequency has an elliptic integral of its own);
     weight decay with more than one frequency a mode (κ_f then depends on Θ and on t).
 

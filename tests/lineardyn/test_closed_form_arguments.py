@@ -17,6 +17,7 @@ from tests.lineardyn.problems import cosine_images
 MODE = {"s": 1.0, "b0": 0.1, "n_pixels": 4, "multiplicity": 1}
 RATE = {**MODE, "learning_rate": 0.1}
 SUM = {"s": 1.0, "d": 1.0, "q": [0.8, 0.6], "kappa0": [0.1, 0.1], "n_pixels": 4, "learning_rate": 0.1}
+ANY = {"s": 1.0, "d": 1.0, "kappa0": 0.1, "a0": [0.1, 0.2], "mode": 0, "n_pixels": 4, "multiplicity": 1}
 MODES = SecondMoments.from_data(cosine_images((3, 4), [(0, 1), (1, 0)], [1.0, 0.5]), np.eye(2)).modes()
 NETWORK = LinearCNN((1, 3, 4), n_outputs=2)
 WEIGHTS = [np.zeros((1, 3, 4, 1)), np.zeros((2, 3, 4, 1))]
@@ -89,6 +90,14 @@ BAD = [
     (partial(cf.sgd_quantiles, 1, 1.0, n_classes=2, **RATE), r"^levels holds 1, expected numbers between 0 and 1"),
     (partial(cf.sgd_quantiles, 1, [0.5, np.nan], n_classes=2, **RATE), r"^levels holds nan"),
     (partial(cf.sgd_quantiles, 1, 0.5, n_classes=2, **RATE, depth=3), r"^d is None"),
+    (partial(cf.cosine_from_any_start, -1.0, **ANY), r"^t holds -1, expected times >= 0"),
+    (partial(cf.cosine_from_any_start, [[1.0]], **ANY), r"^t has shape \(1, 1\), expected one time or a list"),
+    (partial(cf.cosine_from_any_start, 1.0, **{**ANY, "a0": [0.1j, 1.0]}), r"^a0 has dtype complex128"),
+    (partial(cf.cosine_from_any_start, 1.0, **{**ANY, "a0": 0.1}), r"^a0 has shape \(\), expected \(any,\)"),
+    (partial(cf.cosine_from_any_start, 1.0, **{**ANY, "mode": 2}), r"^mode holds 2, expected integers from 0 to 1"),
+    (partial(cf.cosine_from_any_start, 1.0, **{**ANY, "kappa0": np.nan}), r"^kappa0 is nan"),
+    (partial(cf.cosine_from_any_start, 1.0, **{**ANY, "s": 0.0}), r"^s is 0, expected a number > 0"),
+    (partial(cf.cosine_from_any_start, 1.0, **{**ANY, "multiplicity": 3}), r"^multiplicity holds 3"),
     (partial(cf.winner_exponents, None), r"^modes is a NoneType"),
     (partial(cf.winner_exponents, MODES, depth=0), r"^depth is 0"),
     (partial(cf.winner_exponents, MODES, start=np.ones((4, 3))), r"^start has shape \(4, 3\), expected \(3, 4\)"),

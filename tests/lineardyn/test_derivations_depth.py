@@ -214,3 +214,31 @@ def test_unbalanced_deep_chain_keeps_one_clock_with_an_elliptic_integral():
     assert sp.diff(k1**2 - k2**2, theta).subs(flow).simplify() == 0
     assert sp.diff(k1**2 - k3**2, theta).subs(flow).simplify() == 0
     assert sp.simplify(sp.diff(k1**2, theta).subs(flow) - 2 * c * k1 * k2 * k3) == 0
+
+
+def test_one_frequency_from_any_start_is_a_linear_flow_over_its_norm():
+    """κ' = cΣE a, a' = cκE with |a|² = κ² - λ is x' = c(G - wκ²)x; x = y/N, y' = cGy, N² = 1 + 2wc∫y_κ² solves it."""
+    w, lam = sp.symbols("w lambda", real=True)
+    x = sp.Matrix(sp.symbols("kappa a0 a1 a2", real=True))  # the mode is a0
+    errors = [s - w * x[0] * x[1], -w * x[0] * x[2], -w * x[0] * x[3]]
+    flow = sp.Matrix([c * sum(e * a for e, a in zip(errors, x[1:], strict=True)), *(c * x[0] * e for e in errors)])
+    assert sp.expand(2 * x[0] * flow[0] - 2 * sum(a * f for a, f in zip(x[1:], flow[1:], strict=True))) == 0  # λ' = 0
+    matrix = sp.zeros(4, 4)
+    matrix[0, 1] = matrix[1, 0] = s
+    matrix[0, 0] = w * (x[0] ** 2 - x[1] ** 2 - x[2] ** 2 - x[3] ** 2)
+    assert sp.simplify(flow - c * (matrix - w * x[0] ** 2 * sp.eye(4)) * x) == sp.zeros(4, 1)
+    # the eigenvectors (μ, s) of the block that moves
+    mu = sp.symbols("mu")
+    block = sp.Matrix([[w * lam, s], [s, 0]])
+    assert sp.simplify(
+        (block * sp.Matrix([mu, s]) - mu * sp.Matrix([mu, s])).subs(s**2, mu**2 - w * lam * mu)
+    ) == sp.zeros(2, 1)
+    # the quotient: y/N has the speed cGy/N - (N'/N) y/N, and N' = wc y_κ²/N = wc κ² N
+    y1, norm = (sp.Function(name)(t) for name in ("y", "N"))
+    growth = sp.symbols("g")  # y' = g, a linear function of y
+    speed = sp.diff(y1 / norm, t).subs({y1.diff(t): growth, norm.diff(t): w * c * x[0] ** 2 * norm})
+    assert sp.simplify(speed - (growth / norm - w * c * x[0] ** 2 * y1 / norm)) == 0
+    total = sp.sqrt(1 + 2 * w * c * sp.Integral(y1**2, (t, 0, t)))
+    pace = sp.diff(sp.sqrt(1 + 2 * w * c * norm), t).subs(norm.diff(t), y1**2)  # norm here: the integral
+    assert sp.simplify(pace - w * c * y1**2 / sp.sqrt(1 + 2 * w * c * norm)) == 0
+    assert total.subs(t, 0).doit() == 1
