@@ -50,7 +50,7 @@ def balanced_clocks(rate: Floats, log_p: Floats, mode: NDArray[np.int64], s: Flo
         return None
     reach = np.minimum.reduceat((np.log(s)[mode[order]] - logs) / (2.0 * c), first[:-1])  # Θ(∞) is at most this
     points = float((reach * np.maximum.reduceat(c, first[:-1])).max()) / SPACING
-    if not points < MAX_POINTS:
+    if not (reach.min() > 0.0 and points < MAX_POINTS):
         return None
     shape = len(s), int(points) + NODES + 4
     scalars, sizes = np.empty((len(s), 4)), np.empty(len(s), dtype=np.int64)

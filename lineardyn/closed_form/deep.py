@@ -64,7 +64,9 @@ def _one_mode(t: Floats, s: float, b0: float, rate: float, depth: int) -> Floats
     if b0 == 0.0:
         return np.zeros_like(t)
     # X = (L-2) ln(κ/κ0) and dΘ = (s - b) dt; b^{(2-L)/L} falls by (L-2) a for a unit of Θ
-    horizon = 1.0 / ((depth - 2) * rate * b0 ** (1.0 - 2.0 / depth))
+    horizon = 1.0 / max((depth - 2) * rate * b0 ** (1.0 - 2.0 / depth), 1e-300)
+    if horizon > 1e290:  # longer than any time in float64
+        return np.where(t == np.inf, s, b0)
     clock = build_deep_clock(np.ones(1), np.log([b0]), s, depth=depth, horizon=horizon)
     position = position_at([clock], t)[:, 0]
     growth = b0 * np.exp(position * (depth / (depth - 2)))

@@ -26,6 +26,8 @@ __all__ = ["Growth", "growth_of"]
 Floats = NDArray[np.float64]
 Pairs = list[tuple[Numbers, Numbers]]
 
+_NEVER = 1e-290  # a chain of 1/Θ_f below this stays as it is within the times of float64
+
 
 class Growth(ABC):
     """The law of one network: ``d`` (n,) is d_α of each chain's mode."""
@@ -152,15 +154,15 @@ class PowerGrowth(Growth):
     def __init__(self, chains: Chains, d: Floats) -> None:
         super().__init__(chains, d)
         self.kappa, self.vectors = _balanced_chain(chains)
-        self.reach = np.zeros_like(self.kappa)  # (L-2) c κ^{L-2}: 1/Θ_f
-        self.reach = (chains.depth - 2) * chains.rate * self.kappa ** (chains.depth - 2)
+        reach = (chains.depth - 2) * chains.rate * self.kappa ** (chains.depth - 2)  # 1/Θ_f
+        self.reach = np.where(reach < _NEVER, 0.0, reach)
         leads = np.zeros(int(chains.mode.max(initial=-1)) + 1)
         np.maximum.at(leads, chains.mode, self.reach)
         lead = leads[chains.mode]
         self.share = self.reach / np.where(lead == 0.0, 1.0, lead)
 
     def clock(self, mine: NDArray[np.bool_], s: float) -> ScalarClock:
-        alive = mine & (self.kappa > 0.0)
+        alive = mine & (self.reach > 0.0)
         if not alive.any():  # nothing ever moves, and Θ = s t: the variable is Θ itself
             return build_clock(np.ones(1), np.array([-np.inf]), np.array([-np.inf]), s)
         log_b = np.log(self.scale[alive]) + self.chains.depth * np.log(self.kappa[alive])
@@ -207,9 +209,11 @@ def _balanced_chain(chains: Chains) -> tuple[Floats, list[Numbers]]:
         returned = _apply(np.swapaxes(layer, -1, -2).conj(), above) - kappa[:, None] * below
         size = np.maximum(np.linalg.norm(forth, axis=-1), np.linalg.norm(returned, axis=-1))
         misfits.append(np.where(still, 0.0, size))
-    worst = int(np.argmax([m.max(initial=0.0) for m in misfits]))
+    # relative to each chain, for the power law knows no other scale
+    allowed = NEGLIGIBLE * kappa + 4.0 * chains.noise
+    worst = int(np.argmax([(m - allowed).max(initial=-np.inf) for m in misfits]))
     what = "it is {:.3g} away from a layer that maps one unit vector to κ times the next, and back, with one κ for all"
-    refuse_misaligned(chains, worst, misfits[worst], NEGLIGIBLE * chains.largest, what)
+    refuse_misaligned(chains, worst, misfits[worst], allowed, what)
     return kappa, vectors
 
 

@@ -190,6 +190,27 @@ def test_a_mode_of_zero_weights_is_never_learned_at_any_depth():
         np.testing.assert_allclose(clock.theta(2.0), 2.0 * moments.modes().s, rtol=1e-15)
 
 
+def test_starts_too_small_for_float64_wait_for_ever_without_overflow():
+    network, moments, start, _, _ = make("cnn", (1, 1, 1, 1), (1, 3, 3), 2, scale=1.0)
+    clock = ModeClock(moments.modes(), network, [1e-110 * w for w in start])  # κ^{L-2} underflows
+    assert (clock.effective_singular_values([0.0, 1e300]) == 0.0).all()
+    assert np.isinf(clock.learning_time(0.5)).all()
+    mode = {"s": 1.0, "b0": 1e-320, "n_pixels": 4, "multiplicity": 1, "depth": 60, "d": 1.0}
+    assert sigmoid([0.0, 1e300, np.inf], **mode).tolist() == [1e-320, 1e-320, 1.0]
+
+
+def test_a_small_chain_out_of_balance_is_refused_beside_a_large_one():
+    """An error of 1e-3 of a κ that is 1e-9 of the largest."""
+    network, moments, start, _, _ = make("cnn", (1, 1), (1, 3, 4), 2, scale=0.3)
+    mine = np.linalg.norm(moments.modes().q, axis=1).argmax(axis=0) == 1
+    spectra = [
+        fft2(np.moveaxis(w, -1, 1)) * np.where(mine, 1e-9 * factor, 1.0) for w, factor in zip(start, (1, 1, 1.001))
+    ]
+    small = [np.moveaxis(ifft2(s).real, 1, -1) for s in spectra]
+    with pytest.raises(ArgumentError, match=r"belongs to mode 1, it is .*one κ for all"):
+        ModeClock(moments.modes(), network, small)
+
+
 def test_learning_order_is_that_of_the_learning_times():
     """A larger head start beats a larger singular value; null modes are left out."""
     images = cosine_images((4, 5), [(0, 1), (1, 2), (0, 0)], [1.0, 0.9, 0.0])

@@ -61,7 +61,10 @@ def test_one_frequency_is_the_sigmoid_at_the_ends_too():
 
 def test_what_the_compiled_pass_does_not_cover_goes_the_other_way():
     one, zero = np.ones(1), np.zeros(1, dtype=int)
-    assert balanced_clocks(one, np.log([2.0]), zero, one) is None  # above s
+    for above in (1.1, 2.0, 1e6):  # above s: the grid would have a negative length
+        assert balanced_clocks(one, np.log([above]), zero, one) is None
+    both = np.log([1e-3, 9.0])  # one mode below, one above
+    assert balanced_clocks(np.ones(2), both, np.arange(2), np.ones(2)) is None
     assert balanced_clocks(one, np.log([1.0]), zero, one) is None  # at s
     assert balanced_clocks(one, np.array([-np.inf]), zero, one) is None  # of no weight: never learned
     wide = np.array([1.0, 1e-3])
