@@ -271,6 +271,9 @@ class ModeClock:
         ``λ_α = d_α Σ_f c_f² (|k_f|² + |a_f|²)`` (L >= 3: ``L d_α Σ_f c_f² κ_f^{2L-2}``) is the largest curvature of the
         loss there and the rate at which ``s - b`` decays; the network's limit is the smallest. inf for modes that are
         null or never learned, whose end is a saddle. One-sample steps, modes = classes: divide by K.
+
+        Of a fully connected network this is the limit of each mode's own motion; modes share the hidden units, and a
+        disturbance that mixes two of them may need a smaller rate: :func:`lineardyn.max_learning_rate`.
         """
         rates = [2.0 / c.rate if c is not None and np.isfinite(c.end) else np.inf for c in self._clocks]
         return np.array(rates)

@@ -203,9 +203,8 @@ def test_a_small_chain_out_of_balance_is_refused_beside_a_large_one():
     """An error of 1e-3 of a κ that is 1e-9 of the largest."""
     network, moments, start, _, _ = make("cnn", (1, 1), (1, 3, 4), 2, scale=0.3)
     mine = np.linalg.norm(moments.modes().q, axis=1).argmax(axis=0) == 1
-    spectra = [
-        fft2(np.moveaxis(w, -1, 1)) * np.where(mine, 1e-9 * factor, 1.0) for w, factor in zip(start, (1, 1, 1.001))
-    ]
+    factors = [np.where(mine, 1e-9 * x, 1.0) for x in (1.0, 1.0, 1.001)]
+    spectra = [fft2(np.moveaxis(w, -1, 1)) * x for w, x in zip(start, factors, strict=True)]
     small = [np.moveaxis(ifft2(s).real, 1, -1) for s in spectra]
     with pytest.raises(ArgumentError, match=r"belongs to mode 1, it is .*one κ for all"):
         ModeClock(moments.modes(), network, small)
