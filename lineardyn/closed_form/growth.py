@@ -96,8 +96,7 @@ class HyperbolicGrowth(Growth):
         """Other outputs must not see k or a: their own part of B then stays as it is."""
         chains = self.chains
         rest = second - chains.last[:, :, None] * a.conj()[:, None, :]
-        both = np.einsum("noi,nix->nxo", rest, np.stack([k, a], axis=-1)).real
-        seen = np.sqrt((both**2).sum(axis=-1)).max(axis=-1)
+        seen = np.maximum(*(_lengths(_apply(rest, x).real) for x in (k, a)))
         size = np.maximum(_lengths(k), _lengths(a))
         misfit = seen / np.where(size == 0.0, 1.0, size)
         what = (
@@ -219,13 +218,16 @@ def _balanced_chain(chains: Chains) -> tuple[Floats, list[Numbers]]:
 
 def _apply(matrices: Numbers, vectors: Numbers) -> Numbers:
     """(n, out, in) on (n, in)."""
+    if matrices.shape[-1] == 1:
+        return matrices[..., 0] * vectors
     product: Numbers = np.einsum("noi,ni->no", matrices, vectors)
     return product
 
 
 def _lengths(vectors: Numbers) -> Floats:
     """(n,) of (n, i)."""
-    lengths: Floats = np.sqrt((vectors.real**2 + vectors.imag**2).sum(axis=-1))
+    squares = vectors.real**2 + vectors.imag**2 if np.iscomplexobj(vectors) else vectors**2
+    lengths: Floats = np.sqrt(squares[:, 0] if squares.shape[1] == 1 else squares.sum(axis=1))
     return lengths
 
 
