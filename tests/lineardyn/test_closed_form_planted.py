@@ -13,6 +13,7 @@ import pytest
 from lineardyn.closed_form import ModeClock, competition, growth, mode_clock, stochastic
 from lineardyn.closed_form.growth import HyperbolicGrowth, PowerGrowth
 from tests.lineardyn import test_closed_form_clock as of_clock
+from tests.lineardyn import test_closed_form_deep_cosines as of_cosines
 from tests.lineardyn import test_closed_form_depth as of_depth
 from tests.lineardyn import test_closed_form_discrete as of_discrete
 from tests.lineardyn import test_closed_form_sgd as of_sgd
@@ -71,11 +72,11 @@ def of_two_layers() -> None:
 
 
 def of_cosine() -> None:
-    of_depth.test_deep_sigmoid_is_the_flow_of_a_pure_cosine((1, 2), 3)
+    of_cosines.test_deep_sigmoid_is_the_flow_of_a_pure_cosine((1, 2), 3)
 
 
 def of_recursion() -> None:
-    of_depth.test_deep_recursion_is_gradient_descent_in_pixel_space("cnn", 3, 0.05)
+    of_cosines.test_deep_recursion_is_gradient_descent_in_pixel_space("cnn", 3, 0.05)
 
 
 def of_runs() -> None:
@@ -105,14 +106,14 @@ PLANTED = {
         sigmoid_module,
         "deep_time",
         scaled(2.0),
-        lambda: of_depth.test_deep_sigmoid_inverts_the_learning_time.hypothesis.inner_test(3, -3.0, 0.5),
+        lambda: of_cosines.test_deep_sigmoid_inverts_the_learning_time.hypothesis.inner_test(3, -3.0, 0.5),
     ),
     "√m missing in a step": Planted(discrete_module, "mode_rate", without_multiplicity, of_recursion),
     "limit of stability off by 5%": Planted(
-        of_depth,
+        of_cosines,
         "stable_learning_rate",
         scaled(1.05),
-        lambda: of_depth.test_deep_fixed_point_is_stable_below_the_limit_and_not_above.hypothesis.inner_test(
+        lambda: of_cosines.test_deep_fixed_point_is_stable_below_the_limit_and_not_above.hypothesis.inner_test(
             3, 1.2, 0.7, 9
         ),
     ),
