@@ -1,5 +1,7 @@
 r"""The scalar clock of one mode: dΘ/dt = s - b(Θ), solved by one quadrature and no time steps.
 
+Two layers, where the clock's position is Θ itself:
+
 .. math:: b(Θ) = \sum_f P_f e^{2 c_f Θ} - N_f e^{-2 c_f Θ}, \qquad P_f, N_f \ge 0, \quad Θ(0) = 0
 
 b increases, so Θ(∞) is the only root of s = b. With x = Θ(∞) - Θ the speed is s - b = Σ_f P_f(∞)(1 - e^{-2c_f x}) +
@@ -7,6 +9,13 @@ N_f(∞)(e^{2c_f x} - 1), free of cancellation through expm1, and t = ∫ x/(s -
 tabulated once, on panels of 16 Gauss-Legendre nodes bisected until the Legendre series of the integrand has ended;
 t(Θ) and Θ(t) are then evaluations of that series. Past the table ln|x| is linear in t to the last bit. Where all P_f
 vanish, b never reaches s: Θ grows for ever, the variable is Θ itself, and the speed past the table is s.
+
+L >= 3 layers: κ_f^{2-L} is linear in Θ and reaches 0, κ_f infinity, at a finite Θ_f that no clock ever strikes. The
+position is X = (L-2) ln(κ_1/κ_1(0)) of the frequency that would be first there, so that Θ = Θ_1 (1 - e^{-X}) and
+
+.. math:: b(X) = \sum_f b_f \bigl(1 - ρ_f + ρ_f e^{-X}\bigr)^{-L/(L-2)}, \qquad ρ_f = Θ_1/Θ_f \le 1
+
+has no cancellation however near Θ comes to Θ_1. The rest is as above, with x = X(∞) - X.
 """
 
 from __future__ import annotations
@@ -19,7 +28,7 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-__all__ = ["ScalarClock", "build_clock", "theta_at"]
+__all__ = ["ScalarClock", "build_clock", "build_deep_clock", "build_linear_clock", "position_at"]
 
 Floats = NDArray[np.float64]
 
@@ -37,24 +46,26 @@ _MAX_PANELS = 4096  # in one round: far more than any mode needs, and an end in 
 
 @dataclass(frozen=True)
 class ScalarClock:
-    """Θ(t) of one mode as panels in z, where z = Θ if Θ(∞) is infinite, else z = -ln|Θ(∞) - Θ|.
+    """The position X(t) of one mode as panels in z, where z = X if X(∞) is infinite, else z = -ln|X(∞) - X|.
 
     Panel i covers ``edges[i]..edges[i+1]`` in z and ``times[i]..times[i+1]`` in t; ``series`` (n, 17) is the time
-    within it as a Legendre series. Past the last edge dz/dt = ``rate``. ``seconds`` is dt/dz.
+    within it as a Legendre series. Past the last edge dz/dt = ``rate``, the relaxation rate of s - b. ``seconds`` is
+    dt/dz, ``gap`` is |s - b|.
     """
 
-    theta_end: float
+    end: float
     edges: Floats
     times: Floats
     series: Floats
     rate: float
     seconds: Callable[[Floats], Floats]
+    gap: Callable[[Floats], Floats]
 
-    def theta_of(self, z: Floats) -> Floats:
-        """Θ = z, or Θ(∞) ∓ e^{-z}."""
-        if np.isinf(self.theta_end):
+    def position_of(self, z: Floats) -> Floats:
+        """X = z, or X(∞) ∓ e^{-z}."""
+        if np.isinf(self.end):
             return z
-        return self.theta_end - np.copysign(np.exp(-z), self.theta_end)
+        return self.end - np.copysign(np.exp(-z), self.end)
 
     def time_of(self, z: float) -> float:
         """The time at which z is reached."""
@@ -66,12 +77,12 @@ class ScalarClock:
         return float(self.times[i] + legendre.legval(max(place, -1.0), self.series[i]))
 
     def time_to_gap(self, gap: float) -> float:
-        """The time at which s - b = ``gap`` > 0, at most its value at t = 0, where Θ(∞) is finite and positive."""
+        """The time at which s - b = ``gap`` > 0, at most its value at t = 0, where X(∞) is finite and positive."""
 
         def excess(z: float) -> float:
-            return float(-z - np.log(self.seconds(np.array([z]))[0]) - np.log(gap))
+            return float(np.log(self.gap(np.array([z]))[0]) - np.log(gap))
 
-        start = -np.log(self.theta_end)
+        start = -np.log(self.end)
         if excess(start) <= 0.0:
             return 0.0
         width = 1.0
@@ -80,8 +91,8 @@ class ScalarClock:
         return self.time_of(float(brentq(excess, start, start + width, xtol=1e-15, rtol=1e-15)))
 
 
-def theta_at(clocks: Sequence[ScalarClock], t: Floats) -> Floats:
-    """Θ of every clock at the times t (T,), as (T, R); Θ(0) = 0 exactly. One vectorised Newton for all of them."""
+def position_at(clocks: Sequence[ScalarClock], t: Floats) -> Floats:
+    """X of every clock at the times t (T,), as (T, R); X(0) = 0 exactly. One vectorised Newton for all of them."""
     z = np.empty((len(clocks), len(t)))
     panels = []
     for r, clock in enumerate(clocks):
@@ -95,9 +106,9 @@ def theta_at(clocks: Sequence[ScalarClock], t: Floats) -> Floats:
     if panels:
         where, wanted, left, half, series = (np.concatenate(parts) for parts in zip(*panels, strict=True))
         z.flat[where] = left + half * (1.0 + _invert(wanted, series))
-    theta = np.stack([clock.theta_of(row) for clock, row in zip(clocks, z, strict=True)], axis=-1)
-    theta[t == 0.0] = 0.0
-    return theta
+    position = np.stack([clock.position_of(row) for clock, row in zip(clocks, z, strict=True)], axis=-1)
+    position[t == 0.0] = 0.0
+    return position
 
 
 def _invert(wanted: Floats, rows: Floats) -> Floats:
@@ -128,25 +139,97 @@ def build_clock(c: Floats, log_p: Floats, log_n: Floats, s: float) -> ScalarCloc
     log_grow, log_fade = log_p + 2.0 * c * end, log_n - 2.0 * c * end
     rate = float((2.0 * c * (np.exp(log_grow) + np.exp(log_fade))).sum())
     if end == 0.0:  # b(0) = s: nothing moves
-        return ScalarClock(0.0, np.array([np.inf]), np.zeros(1), np.zeros((0, _ORDER + 1)), rate, np.zeros_like)
+        return _still_clock(rate)
     # |s - b| at distance |x|: one family of terms relaxes with |x|, the other grows
     near, far = (log_grow, log_fade) if end > 0 else (log_fade, log_grow)
     near_c, far_c = 2.0 * c[np.isfinite(near)], 2.0 * c[np.isfinite(far)]
     near, far = near[np.isfinite(near)], far[np.isfinite(far)]
     weights = np.exp(near)
 
-    def seconds(z: Floats) -> Floats:  # dt/dz = |x| / |s - b|
+    def gap(z: Floats) -> Floats:
         x = np.exp(-z)
-        speed = -np.expm1(-x[..., None] * near_c) @ weights
+        distance: Floats = -np.expm1(-x[..., None] * near_c) @ weights
         if len(far):
-            speed = speed + _expm1_times(x[..., None] * far_c, far).sum(axis=-1)
-        pace: Floats = x / speed
+            distance = distance + _expm1_times(x[..., None] * far_c, far).sum(axis=-1)
+        return distance
+
+    def seconds(z: Floats) -> Floats:  # dt/dz = |x| / |s - b|
+        pace: Floats = np.exp(-z) / gap(z)
         return pace
 
     start = -np.log(abs(end))
     last = max(start, float(-np.log(_LINEAR / (2.0 * c.max()))))
     noise = float(np.abs(far).max(initial=0.0) + abs(end) * far_c.max(initial=0.0))
-    return _tabulate(seconds, end, start, last, rate, noise)
+    return _tabulate(seconds, gap, end, start, last, rate, noise)
+
+
+def build_deep_clock(share: Floats, log_b: Floats, s: float, *, depth: int, horizon: float) -> ScalarClock:
+    """The clock of L >= 3 layers: ρ_f in (0, 1] with largest 1, ln b_f(0), all (F,), s > 0, and Θ_1 = ``horizon``."""
+    power = depth / (depth - 2)
+    with np.errstate(divide="ignore"):
+        log_share, log_rest = np.log(share), np.log1p(-share)
+
+    def log_fall(position: float) -> Floats:  # ln(1 - ρ + ρ e^{-X})
+        return np.logaddexp(log_rest, log_share - position)
+
+    def excess(position: float) -> float:
+        return _log_sum(log_b - power * log_fall(position)) - float(np.log(s))
+
+    end = _deep_root(excess, power)
+    if end == 0.0:
+        return _still_clock(power * float((np.exp(log_b) * share).sum()) / horizon)
+    fall = log_fall(end)
+    weight, slope = np.exp(log_b - power * fall), np.exp(log_share - end - fall)
+
+    def gap(z: Floats) -> Floats:
+        x = np.copysign(np.exp(-z), end)
+        inside = np.log1p(slope * np.expm1(x)[..., None])
+        distance: Floats = np.abs(-np.expm1(-power * inside) @ weight)
+        return distance
+
+    def seconds(z: Floats) -> Floats:  # dΘ = Θ_1 e^{-X} dX
+        x = np.exp(-z)
+        pace: Floats = x * (horizon * np.exp(np.copysign(x, end) - end)) / gap(z)
+        return pace
+
+    start = -np.log(abs(end))
+    last = max(start, float(-np.log(_LINEAR / (1.0 + power))))
+    rate = power * float(weight @ slope) / (horizon * float(np.exp(-end)))
+    return _tabulate(seconds, gap, end, start, last, rate, (1.0 + power) * abs(end))
+
+
+def _deep_root(excess: Callable[[float], float], power: float) -> float:
+    """The root of ln b(X) - ln s, which increases with a slope between 0 and ``power``."""
+    at_start = excess(0.0)
+    if at_start == 0.0:
+        return 0.0
+    far = -1.01 * at_start / power
+    for _ in range(1100):  # the slope is at least power·min ρ, and ρ at least the smallest float64
+        if excess(far) * at_start <= 0.0:
+            break
+        far *= 2.0
+    return float(brentq(excess, min(0.0, far), max(0.0, far), xtol=1e-300, rtol=1e-15, maxiter=500))
+
+
+def build_linear_clock(end: float, rate: float) -> ScalarClock:
+    """One layer: Θ = Θ(∞)(1 - e^{-rate t}), so that z is linear in t from the start."""
+    if end == 0.0:
+        return _still_clock(rate)
+    edges, empty = np.array([-np.log(abs(end))]), np.zeros((0, _ORDER + 1))
+
+    def seconds(z: Floats) -> Floats:
+        return np.full_like(z, 1.0 / rate)
+
+    def gap(z: Floats) -> Floats:  # b = b(0) + rate·Θ
+        return rate * np.exp(-z)
+
+    return ScalarClock(end, edges, np.zeros(1), empty, rate, seconds, gap)
+
+
+def _still_clock(rate: float) -> ScalarClock:
+    """b(0) = s: nothing moves."""
+    empty = np.zeros((0, _ORDER + 1))
+    return ScalarClock(0.0, np.array([np.inf]), np.zeros(1), empty, rate, np.zeros_like, np.zeros_like)
 
 
 def _expm1_times(y: Floats, log_weight: Floats) -> Floats:
@@ -161,15 +244,25 @@ def _endless_clock(c: Floats, log_n: Floats, s: float) -> ScalarClock:
     c, log_n = c[present], log_n[present]
     last = max(0.0, float(((log_n - np.log(_LINEAR * s)) / (2.0 * c)).max(initial=0.0)))
 
+    def gap(theta: Floats) -> Floats:
+        distance: Floats = s + np.exp(log_n - 2.0 * c * theta[..., None]).sum(axis=-1)
+        return distance
+
     def seconds(theta: Floats) -> Floats:
-        pace: Floats = 1.0 / (s + np.exp(log_n - 2.0 * c * theta[..., None]).sum(axis=-1))
+        pace: Floats = 1.0 / gap(theta)
         return pace
 
-    return _tabulate(seconds, np.inf, 0.0, last, s, float(np.abs(log_n).max(initial=0.0)))
+    return _tabulate(seconds, gap, np.inf, 0.0, last, s, float(np.abs(log_n).max(initial=0.0)))
 
 
 def _tabulate(
-    seconds: Callable[[Floats], Floats], end: float, start: float, last: float, rate: float, exponent: float
+    seconds: Callable[[Floats], Floats],
+    gap: Callable[[Floats], Floats],
+    end: float,
+    start: float,
+    last: float,
+    rate: float,
+    exponent: float,
 ) -> ScalarClock:
     """Panels of dt/dz between ``start`` and ``last``, bisected until each is resolved.
 
@@ -197,7 +290,7 @@ def _tabulate(
     edges = np.append(np.concatenate(lefts)[order], last)
     table = np.concatenate(panels)[order]
     times = np.append(0.0, np.cumsum(table.sum(axis=1)))  # every P_k(1) = 1
-    return ScalarClock(end, edges, times, table, rate, seconds)
+    return ScalarClock(end, edges, times, table, rate, seconds, gap)
 
 
 def _root(c: Floats, log_p: Floats, log_n: Floats, s: float) -> float:

@@ -38,7 +38,7 @@ def mode_spectra(modes: Modes) -> tuple[NDArray[np.complex128], Floats]:
     half = half_spectrum((height, width))
     q = np.asarray(modes.q, dtype=np.complex128)
     q = q.reshape(*q.shape[:2], height * width)[..., half.indices]
-    return q, np.sqrt((np.abs(q) ** 2).sum(axis=1))
+    return q, np.sqrt((q.real**2 + q.imag**2).sum(axis=1))
 
 
 def frequency_owner(modes: Modes, sizes: Floats, remedy: str) -> NDArray[np.int64]:
@@ -49,7 +49,8 @@ def frequency_owner(modes: Modes, sizes: Floats, remedy: str) -> NDArray[np.int6
     _, height, width = modes.image_shape
     active = ~np.asarray(modes.null, dtype=bool)
     present = (sizes > NEGLIGIBLE * sizes.max(axis=1, keepdims=True, initial=0.0)) & active[:, None]
-    shared = np.flatnonzero(present.sum(axis=0) > 1)
+    count = np.count_nonzero(present, axis=0)
+    shared = np.flatnonzero(count > 1)
     if len(shared):
         first = int(shared[0])
         a, b = (int(i) for i in np.flatnonzero(present[:, first])[:2])
@@ -59,4 +60,4 @@ def frequency_owner(modes: Modes, sizes: Floats, remedy: str) -> NDArray[np.int6
         raise ArgumentError(
             f"modes {a} and {b} share the frequency {position}, expected frequency sets without overlap{hint}: {remedy}"
         )
-    return np.where(present.any(axis=0), present.argmax(axis=0), -1)
+    return np.where(count > 0, present.argmax(axis=0), -1)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from lineardyn.fourier import fft2, half_spectrum, ifft2
 from lineardyn.moments import SecondMoments
-from lineardyn.networks import LinearCNN
+from lineardyn.networks import LinearCNN, LinearFCN
 
 Array = NDArray[np.float64]
 
@@ -48,3 +48,20 @@ def problem(
     moments = SecondMoments.from_data(images, targets)
     network = LinearCNN(image_shape, n_outputs=n_outputs)
     return network, moments, aligned_start(network, moments, scale, seed + 1), images, targets
+
+
+def balanced_problem(
+    kind: str,
+    widths: tuple[int, ...],
+    image_shape: tuple[int, int, int],
+    n_outputs: int,
+    *,
+    scale: float,
+    seed: int = 1,
+) -> tuple[LinearCNN | LinearFCN, SecondMoments, list[Array], Array, Array]:
+    """Network, a ``"cnn"`` or ``"fcn"`` of any depth, moments, balanced start, images and targets."""
+    images, targets = disjoint_images(image_shape, n_outputs, seed)
+    moments = SecondMoments.from_data(images, targets)
+    cls = {"cnn": LinearCNN, "fcn": LinearFCN}[kind]
+    network = cls(image_shape, widths=widths, n_outputs=n_outputs)
+    return network, moments, network.init_balanced(moments, scale, rng=seed), images, targets

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineardyn.closed_form import ModeClock, sigmoid
-from lineardyn.closed_form.clock_quadrature import build_clock, theta_at
+from lineardyn.closed_form.clock_quadrature import build_clock, position_at
 from lineardyn.errors import ArgumentError
 from lineardyn.fourier import fft2, ifft2
 from lineardyn.modes import Modes
@@ -120,10 +120,10 @@ def test_scalar_clock_against_forty_digits(name):
     c, p, n, s = (np.array(x) for x in SCALAR[name])
     with np.errstate(divide="ignore"):
         clock = build_clock(c, np.log(p), np.log(n), float(s))
-    end = clock.theta_end if np.isfinite(clock.theta_end) else 30.0
+    end = clock.end if np.isfinite(clock.end) else 30.0
     for share in (1e-4, 0.03, 0.5, 0.95, 0.9999):
         time = float(exact_time(c, p, n, float(s), end * share))
-        theta = theta_at([clock], np.array([time]))[0, 0]
+        theta = position_at([clock], np.array([time]))[0, 0]
         # d ln|κ| = c dΘ; Θ carries a few units of 2e-16 of Θ(∞), c Θ(∞) is 25 to 100; 2e-14 seen
         assert c.max() * abs(theta - end * share) <= 2e-13
 
@@ -133,12 +133,12 @@ def test_root_is_exact_without_overflow():
     with np.errstate(divide="ignore"):
         clock = build_clock(np.array([0.5, 1.0]), np.log([1e-300, 0.0]), np.log([0.0, 1e300]), 1.0)
     with mpmath.workdps(40):
-        x = mpmath.mpf(clock.theta_end)
+        x = mpmath.mpf(clock.end)
         b = mpmath.mpf(1e-300) * mpmath.exp(x) - mpmath.mpf(1e300) * mpmath.exp(-2 * x)
     assert abs(float(b - 1)) <= 1e-12  # Θ ~ 690, units of 2e-16
-    theta = theta_at([clock], np.array([0.0, 1e-300, 1.0, 1e300, np.inf]))[:, 0]
+    theta = position_at([clock], np.array([0.0, 1e-300, 1.0, 1e300, np.inf]))[:, 0]
     assert theta[0] == 0.0
-    assert theta[-1] == clock.theta_end
+    assert theta[-1] == clock.end
     assert (np.diff(theta) >= 0).all()
     # y = Θ - ln(1e300)/2 follows dy/dt = 1 + e^{-2y} from -∞: e^{2y} = e^{2t} - 1
     assert theta[2] == pytest.approx(np.log(1e300) / 2 + np.log(np.expm1(2.0)) / 2, rel=1e-13)
@@ -157,14 +157,14 @@ def test_scalar_clock_is_monotone_and_consistent_everywhere(seed, log_p, log_n, 
     clock = build_clock(c, log_p + rng.uniform(-3, 3, size), log_n + rng.uniform(-3, 3, size), 1.0)
     last = 2 * clock.times[-1] + 1.0
     t = np.concatenate([[0.0], np.geomspace(last * 1e-12, last, 300), [np.inf]])
-    theta = theta_at([clock], t)[:, 0]
-    scale = abs(clock.theta_end)
+    theta = position_at([clock], t)[:, 0]
+    scale = abs(clock.end)
     assert np.isfinite(theta).all()
-    assert theta[-1] == clock.theta_end
-    assert (np.diff(theta) * np.sign(clock.theta_end) >= -1e-14 * scale).all()
+    assert theta[-1] == clock.end
+    assert (np.diff(theta) * np.sign(clock.end) >= -1e-14 * scale).all()
     # t(Θ(t)) = t where Θ still moves: z is known to 1e-15 z
-    z = -np.log(np.abs(clock.theta_end - theta[1:-1]) + 1e-300)
-    moving = np.abs(clock.theta_end - theta[1:-1]) > 1e-3 * scale
+    z = -np.log(np.abs(clock.end - theta[1:-1]) + 1e-300)
+    moving = np.abs(clock.end - theta[1:-1]) > 1e-3 * scale
     back = np.array([clock.time_of(x) for x in z[moving]])
     pace = clock.seconds(z[moving])
     assert (np.abs(back - t[1:-1][moving]) <= 1e-11 * t[1:-1][moving] + 1e-11 * pace).all()
