@@ -186,6 +186,8 @@ class _Run:
             return _kernels.NON_FINITE
         self.control[_kernels.WATCH] = watch
         code = _kernels.RUNNING
+        if rest is not None and not self.stages[0].any():  # f = 0: it stays there for ever
+            code = self._finish_at_rest(rest, watcher)
         while code == _kernels.RUNNING:
             if self._is_impossible():
                 return _kernels.STEP_TOO_SMALL
