@@ -32,6 +32,7 @@ from lineardyn.data import (
     pure_cosines,
     sums_of_cosines,
 )
+from lineardyn.ensembles import Ensemble, stack_weights
 from lineardyn.errors import ArgumentError, ComputationError, DataFileError, LineardynError, Status
 from lineardyn.flow.gradient_flow import gradient_flow
 from lineardyn.invariants import balance, balance_ratio, invariant_drift, off_diagonal
@@ -48,6 +49,7 @@ __all__ = [
     "ArgumentError",
     "ComputationError",
     "DataFileError",
+    "Ensemble",
     "LinearCNN",
     "LinearFCN",
     "LineardynError",
@@ -83,5 +85,6 @@ __all__ = [
     "sgd_recursion",
     "sigmoid",
     "stable_learning_rate",
+    "stack_weights",
     "sums_of_cosines",
 ]

@@ -64,12 +64,18 @@ def integrate(
     atol: float,
     max_steps: int,
     report: Callable[[float], None] | None = None,
+    prepared: tuple[KernelArguments, Layout] | None = None,
+    out: Floats | None = None,
 ) -> Integration:
-    """States at ``times`` (increasing, >= 0) of the flow that is at ``start`` at time 0."""
+    """States at ``times`` (increasing, >= 0) of the flow that is at ``start`` at time 0.
+
+    ``prepared`` holds what :func:`flow_arguments` returns, where many runs share it, or ``batch_arguments`` of a batch
+    of runs, one after another in ``start``. ``out`` is room for the states, made here by default.
+    """
     switching = method == "auto"
     first = "dop853" if switching else method
-    arguments, layout = flow_arguments(network, moments, weight_decay)
-    run = _Run(arguments, layout, layout.pad(start), times, first, rtol, atol)
+    arguments, layout = flow_arguments(network, moments, weight_decay) if prepared is None else prepared
+    run = _Run(arguments, layout, layout.pad(start), times, first, rtol, atol, out)
     code = run.advance_all(max_steps, report, watch=WATCH if switching and rtol >= FINEST_STABILISED else 0)
     stats = run.stats()
     if code == _kernels.STIFF:
@@ -93,6 +99,7 @@ class _Run:
         method: str,
         rtol: float,
         atol: float,
+        out: Floats | None = None,
     ) -> None:
         """``start`` is padded, and taken over."""
         self.arguments, self.layout, self.times, self.method = arguments, layout, times, method
@@ -103,10 +110,11 @@ class _Run:
         entries = start.size // layout.padded * layout.length
         rows = aligned((n_stages + 1, start.size))
         self.stages, self.trial = rows[:n_stages], rows[n_stages]
-        self.out = np.empty((len(times), entries))
+        self.out = np.empty((len(times), entries)) if out is None else out
         self.since = 0.0
         self.control = np.zeros(11)
-        self.control[_kernels.ENTRIES] = entries
+        self.n_runs = start.size // int(arguments.offsets[-1])
+        self.control[_kernels.ENTRIES] = entries // self.n_runs  # so bounds the RMS of every run of a batch
         self.control[_kernels.OLD_ERROR] = 1.0 if self.tableau else 0.0
         self.counts = np.zeros(11, dtype=np.int64)
         self.counts[[_kernels.LENGTH, _kernels.PADDED]] = layout.length, layout.padded
@@ -140,7 +148,7 @@ class _Run:
         if not (_kernels.finite(self.y) and _kernels.finite(self.stages[0])):
             return _kernels.NON_FINITE
         self.control[_kernels.WATCH] = watch
-        cost = self.arguments.flops * (self.tableau.n_main if self.tableau else 10)
+        cost = self.n_runs * self.arguments.flops * (self.tableau.n_main if self.tableau else 10)
         budget = max(1, min(10_000, int(CALL_FLOPS / cost)))  # np.clip costs as much as a small step
         code = _kernels.RUNNING
         while code == _kernels.RUNNING:
