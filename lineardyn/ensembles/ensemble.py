@@ -68,7 +68,7 @@ class Ensemble(Sequence[Trajectory]):
     >>> starts = stack_weights([network.init_balanced(moments, scale, rng=0) for scale in (0.01, 0.1)])
     >>> ensemble = gradient_flow(network, moments, starts, [0.0, 1.0, 10.0])
     >>> len(ensemble), ensemble.loss.shape, ensemble.loss.round(4)[:, 1]
-    (2, (2, 3), array([0.1246, 0.0076]))
+    (2, (2, 3), array([0.2295, 0.0076]))
     >>> alone = gradient_flow(network, moments, network.init_balanced(moments, 0.1, rng=0), [0.0, 1.0, 10.0])
     >>> bool((ensemble[1].loss == alone.loss).all())
     True

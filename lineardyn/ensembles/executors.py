@@ -46,8 +46,11 @@ def solve_over_executor(
     _Submission(sweep, out, executor).run(done, progress)
 
 
-def _solve_chunk(part: Sweep, groups: list[slice]) -> tuple[list[Floats], list[Outcome]]:
-    """What a worker does: one chunk, on one thread, as its executor runs others beside it."""
+def _solve_chunk(part: Sweep, groups: list[slice], _: int) -> tuple[list[Floats], list[Outcome]]:
+    """What a worker does: one chunk, on one thread, as its executor runs others beside it.
+
+    The last argument is the number of the try: dask takes a call with the same arguments for the one that failed.
+    """
     out, outcomes, shared = part.room(), [], part.prepare()
     with one_blas_thread():
         for group in groups:
@@ -97,7 +100,7 @@ class _Submission:
             for future in self.running:
                 future.cancel()
             if self.make is not None:
-                self.executor.shutdown(wait=not self.running, cancel_futures=True)
+                self.executor.shutdown(wait=not self.running)
 
     def _submit(self, done: Done) -> None:
         """Fill the executor; a chunk at its last try goes alone."""
@@ -115,7 +118,8 @@ class _Submission:
             inside = [slice(g.start - runs.start, g.stop - runs.start) for g in groups]
             self.waiting.popleft()
             try:
-                self.running[self.executor.submit(_solve_chunk, self.sweep.part(runs), inside)] = chunk
+                future = self.executor.submit(_solve_chunk, self.sweep.part(runs), inside, self.lost[chunk])
+                self.running[future] = chunk
             except BrokenExecutor:
                 self.broken = True
                 self._lose(chunk, done)
@@ -127,7 +131,7 @@ class _Submission:
         """A new executor, if we know how to make one; else the old one may have recovered, or refuses every chunk."""
         self.broken = False
         if self.make is not None:
-            self.executor.shutdown(wait=False, cancel_futures=True)
+            self.executor.shutdown(wait=False)
             self.executor = self.make()
 
     def _lose(self, chunk: int, done: Done) -> None:
