@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,12 @@ PEERS = ("scipy textbook", "scipy packed", "diffrax split", "diffrax four", "our
 Data = Mapping[str, Any]
 
 
-def page(flows: Data | None, training: Data | None) -> str:
+def page(flows: Data | None, training: Data | None, ensembles: Data | None = None) -> str:
     """The markdown page, from what has been measured."""
     parts = [
         "# Benchmarks against other libraries",
         "Made by `python -m benchmarks.peers.render` from `benchmarks/peers/results/*.json`; measured by "
-        "`python -m benchmarks.peers.flows` and `python -m benchmarks.peers.training`. Wall times are medians over "
+        "`python -m benchmarks.peers.flows`, `.training` and `.ensembles`. Wall times are medians over "
         "different starts, compilation apart; each solver runs at the fastest tolerance at which every timed call "
         "keeps the error asked for, `max_t ‖B(t) - B_ref(t)‖_F / s_1`. A ratio above 1 means that we are faster.",
     ]
@@ -28,6 +29,8 @@ def page(flows: Data | None, training: Data | None) -> str:
         parts += [f"![Ratios to peers]({FIGURE})", _products(flows["cells"]), _flows(flows), _sessions(flows)]
     if training:
         parts += [_training(training["cells"]), _sessions(training)]
+    if ensembles:
+        parts += [_ensembles(ensembles), _sessions(ensembles)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -77,6 +80,28 @@ def _training(cells: Data) -> str:
     return "## Gradient descent\n\n" + _table(header, rows)
 
 
+def _ensembles(ensembles: Data) -> str:
+    small, dense, config = ensembles["cells"]["small"], ensembles["cells"]["dense"], ensembles["config"]
+    one, several = (statistics.median(small["seconds"][name]) for name in ("one thread", "several"))
+    loops = "; ".join(
+        f"{name} {peer['seconds_of_all']:.1f} s ({small['ratio'][name]:.0f} times one thread), "
+        f"{peer['timed']} of them timed"
+        for name, peer in small["peers"].items()
+    )
+    side, k = config["small"]
+    gflops = dense["gflops"]
+    return "\n\n".join(
+        [
+            "## Many runs at once",
+            f"{config['n_runs']} flows of {side}²×{k} at error {config['target']:g}: {one:.3f} s on one thread, "
+            f"{several:.3f} s on {config['cores']} ({small['speed_up']:.2f} times as fast). A Python loop: {loops}.",
+            f"{config['n_dense_runs']} flows over dense statistics of width {dense['width']}: {gflops['flow']:.1f} "
+            f"GFLOP/s in whole flows on {config['cores']} threads, {100 * dense['share_of_dgemm']:.0f}% of a large "
+            f"square dgemm ({gflops['square']:.1f}), {100 * dense['share_of_the_product']:.0f}% of the bare product.",
+        ]
+    )
+
+
 def _sessions(data: Data) -> str:
     lines = []
     for name, about in data["sessions"].items():
@@ -119,9 +144,9 @@ def figure(flows: Data, path: Path) -> None:
 
 def main(results: Path = RESULTS, docs: Path = DOCS) -> int:
     """Write the page and the figure."""
-    found = {name: _load(results / f"{name}.json") for name in ("flows", "training")}
+    found = {name: _load(results / f"{name}.json") for name in ("flows", "training", "ensembles")}
     docs.mkdir(parents=True, exist_ok=True)
-    (docs / "benchmarks.md").write_text(page(found["flows"], found["training"]), encoding="utf-8")
+    (docs / "benchmarks.md").write_text(page(found["flows"], found["training"], found["ensembles"]), encoding="utf-8")
     if found["flows"] and found["flows"].get("ratios"):
         figure(found["flows"], docs / FIGURE)
     return 0

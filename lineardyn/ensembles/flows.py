@@ -63,7 +63,7 @@ class FlowSweep(Sweep):
         prepared = batch_arguments(self.network, self.moments, decays)
         result = self._integrate(group.start, self.starts[group].ravel(), prepared, report, None)
         reached = len(result.states)
-        out[:, :reached] = result.states.reshape(reached, len(out), -1).transpose(1, 0, 2)
+        out[:, :reached] = result.states.reshape(reached, len(out), out.shape[2]).transpose(1, 0, 2)
         return Outcome(reached, result.status, {**result.stats, "batch": len(out)})
 
     def _integrate(

@@ -314,6 +314,17 @@ def test_stacked_values_go_as_far_as_every_run(tmp_path):
     assert all(np.array_equal(a.states, b.states) for a, b in zip(again, ensemble, strict=True))
 
 
+@pytest.mark.parametrize("name", ["cnn-dense-channels", "cnn-modes"])
+def test_too_few_steps_are_told_of_every_run(name):
+    p = PROBLEMS[name]
+    ensemble = gradient_flow(
+        p.network, p.moments, stack_weights(starts_of(p)), [400.0, 500.0], max_steps=2, throw=False
+    )
+    assert ensemble.statuses == (Status.MAX_STEPS,) * 4
+    assert ensemble.message.startswith("4 of 4 runs stopped early (0, 1, 2, 3). The number of steps reached max_steps")
+    assert [len(run) for run in ensemble] == [0] * 4
+
+
 def test_runs_without_any_state_say_so():
     p = PROBLEMS["cnn-modes"]
     starts = starts_of(p)
