@@ -164,10 +164,9 @@ def gradient_flow(
     )
     if n_runs:
         starts = pack_starts(network, weights, n_runs)
-        decays = spread("weight_decay", weight_decay, n_runs)
-        sweep = FlowSweep(
-            network, moments, starts, tuple(replace(settings, weight_decay=float(decay)) for decay in decays), times
-        )
+        decays = spread("weight_decay", weight_decay, n_runs).tolist()
+        made = {decay: replace(settings, weight_decay=decay) for decay in set(decays)}
+        sweep = FlowSweep(network, moments, starts, tuple(made[decay] for decay in decays), times)
         options: dict[str, Any] = {"threads": threads, "executor": executor, "on_result": on_result}
         return run_sweep(sweep, "gradient_flow", progress=progress, throw=throw, **options)
     check_single(threads=threads, executor=executor, on_result=on_result)

@@ -102,6 +102,20 @@ def test_dense_batches_equal_single_runs_to_the_tolerance(name, method):
             assert error <= max(bound, 1.5 * usual)  # a vanishing weight may be worse in both
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["cnn-dense-channels", "fcn-dense"])
+def test_a_batch_errs_no_more_in_one_run_than_alone(name, method):
+    """Runs that rest at zero add nothing to the error: the one that moves must take its own steps, no larger ones."""
+    p = PROBLEMS[name]
+    rest = [0 * w for w in p.weights]
+    ensemble = flows(p, [rest, p.weights, rest, rest, rest, rest], method=method)
+    alone = gradient_flow(p.network, p.moments, p.weights, p.times, weight_decay=p.decay, method=method)
+    assert ensemble.stats[1]["n_steps"] == alone.stats["n_steps"]
+    assert ensemble.stats[1]["n_rejected"] == alone.stats["n_rejected"]
+    assert oracles.error(ensemble[1].states, alone.states) <= 1e-9  # the same steps, sums in another order
+    assert not ensemble[[0, 2, 3, 4, 5]].states.any()
+
+
 @pytest.mark.parametrize("name", DENSE)
 def test_a_dense_batch_gives_the_same_bits_again(name):
     p = PROBLEMS[name]
@@ -171,6 +185,16 @@ def test_any_network_any_form(data, widths, kind, n_runs, form, seed):
             assert oracles.error(run.states, alone.states) <= 2e-5
         else:
             assert np.array_equal(run.states, alone.states)
+    rates = [1e-3 * (i + 1) for i in range(n_runs)]
+    steps = {"n_steps": 4, "record_every": 3}
+    trained = gradient_descent(
+        network, moments, stack_weights(starts), learning_rate=rates, weight_decay=decays, threads=2, **steps
+    )
+    for i, run in enumerate(trained):
+        alone = gradient_descent(network, moments, starts[i], learning_rate=rates[i], weight_decay=decays[i], **steps)
+        assert np.array_equal(run.t, alone.t)
+        # four steps, each of a product whose sums may be taken in another order
+        assert oracles.error(run.states, alone.states) <= (1e-13 if form == "dense" else 0.0)
 
 
 @pytest.mark.parametrize("name", ["cnn-modes", "cnn-dense-channels", "fcn-dense"])
