@@ -110,8 +110,9 @@ def pack_starts(network: LinearNetwork, weights: Sequence[ArrayLike], n_runs: in
         _, height, width = network.image_shape
         kernels = [w.transpose(0, 1, 4, 2, 3).reshape(n_runs, -1, height, width) for w in layers]
         packed = network.half.pack_images(np.concatenate(kernels, axis=1))
-        convolutions = packed[:, : -kernels[-1].shape[1], 1]  # their spectrum is ŵ, the last layer's conj(ŵ)
-        np.negative(convolutions, out=convolutions)
+        if getattr(network, "convention", "convolution") == "convolution":
+            convolutions = packed[:, : -kernels[-1].shape[1], 1]  # their spectrum is ŵ, the last layer's conj(ŵ)
+            np.negative(convolutions, out=convolutions)
         return packed.reshape(n_runs, -1)
     first, *rest = layers
     packed = network.half.pack_images(first.reshape(n_runs, -1, *network.image_shape))

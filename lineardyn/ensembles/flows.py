@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 Prepared = tuple[KernelArguments, Layout]
 SPOILED = (Status.NON_FINITE, Status.STEP_TOO_SMALL)
 """How a batch ends where one of its runs cannot go on: the others then go on alone."""
+SINGLE = ("geometric",)
+"""Methods that look at the state between steps, and know it as that of one run."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class FlowSweep(Sweep):
 
     @property
     def together(self) -> bool:
-        return self.moments.statistics.dense
+        return self.moments.statistics.dense and self.settings[0].method not in SINGLE
 
     def prepare(self) -> Prepared:
         return flow_arguments(self.network, self.moments, 0.0)
