@@ -258,7 +258,7 @@ def write_runs(
     partial = target.with_name(target.name + ".part")
     try:
         with partial.open("wb") as file:
-            np.savez(file, allow_pickle=False, **every)
+            np.savez(file, **every)
         partial.replace(target)
     except BaseException as error:
         partial.unlink(missing_ok=True)
