@@ -10,14 +10,17 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from functools import partial
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lineardyn.ensembles.sweep import Outcome, Sweep
-from lineardyn.ensembles.threads import Done, one_blas_thread
+from lineardyn.ensembles.threads import Done, Stopped, one_blas_thread
 from lineardyn.errors import ArgumentError, Status
 
 __all__ = ["ExecutorLike", "check_executor", "solve_over_executor"]
@@ -46,16 +49,25 @@ def solve_over_executor(
     _Submission(sweep, out, executor).run(done, progress)
 
 
-def _solve_chunk(part: Sweep, groups: list[slice], _: int) -> tuple[list[Floats], list[Outcome]]:
+def _solve_chunk(part: Sweep, groups: list[slice], flag: Path | None, _: int) -> tuple[list[Floats], list[Outcome]]:
     """What a worker does: one chunk, on one thread, as its executor runs others beside it.
 
-    The last argument is the number of the try: dask takes a call with the same arguments for the one that failed.
+    It leaves off where the file ``flag`` is not there any more. The last argument is the number of the try: dask takes
+    a call with the same arguments for the one that failed.
     """
+    report = None if flag is None else partial(_leave_off, flag)
+    if report is not None:
+        report(0.0)
     out, outcomes, shared = part.room(), [], part.prepare()
     with one_blas_thread():
         for group in groups:
-            outcomes += part.solve(group, out[group], shared, None)
+            outcomes += part.solve(group, out[group], shared, report)
     return [states[: outcome.reached] for states, outcome in zip(out, outcomes, strict=True)], outcomes
+
+
+def _leave_off(flag: Path, _: float) -> None:
+    if not flag.exists():
+        raise Stopped
 
 
 class _Submission:
@@ -63,8 +75,8 @@ class _Submission:
 
     def __init__(self, sweep: Sweep, out: Floats, executor: ExecutorLike) -> None:
         self.sweep, self.out = sweep, out
-        self.make = None if isinstance(executor, Executor) or hasattr(executor, "submit") else executor
-        self.executor: Any = executor if self.make is None else self.make()
+        self.make: Any = None if hasattr(executor, "submit") else executor
+        self.executor: Any = executor if self.make is None else self._made()
         groups = sweep.groups()
         count = min(len(groups), MOST_CHUNKS)
         edges = [len(groups) * i // count for i in range(count + 1)]
@@ -73,12 +85,16 @@ class _Submission:
         self.running: dict[Future[Any], int] = {}
         self.lost: Counter[int] = Counter()
         self.broken = False
+        self.flag: Path | None = None
         stats = sweep.moments.statistics
         chunk_bytes = sum(a.nbytes for a in stats[1:]) + sweep.starts.nbytes // count
         self.most = max(2, os.cpu_count() or 1, IN_FLIGHT_BYTES // max(1, chunk_bytes))
 
     def run(self, done: Done, progress: Callable[[float], None]) -> None:
         n_done = 0
+        folder = TemporaryDirectory(prefix="lineardyn-")
+        flag = self.flag = Path(folder.name) / "wanted"
+        flag.touch()
         try:
             while self.waiting or self.running:
                 self._submit(done)
@@ -87,6 +103,10 @@ class _Submission:
                     chunk = self.running.pop(future)
                     try:
                         states, outcomes = future.result()
+                    except Stopped:  # the worker does not see our files
+                        self.flag = None
+                        self.waiting.append(chunk)
+                        continue
                     except Exception as error:
                         if not _worker_died(error):
                             raise
@@ -97,6 +117,7 @@ class _Submission:
                     self._keep(chunk, states, outcomes, done)
                     progress(n_done)
         finally:
+            folder.cleanup()  # workers see it and stop
             for future in self.running:
                 future.cancel()
             if self.make is not None:
@@ -118,7 +139,8 @@ class _Submission:
             inside = [slice(g.start - runs.start, g.stop - runs.start) for g in groups]
             self.waiting.popleft()
             try:
-                future = self.executor.submit(_solve_chunk, self.sweep.part(runs), inside, self.lost[chunk])
+                part = self.sweep.part(runs)
+                future = self.executor.submit(_solve_chunk, part, inside, self.flag, self.lost[chunk])
                 self.running[future] = chunk
             except BrokenExecutor:
                 self.broken = True
@@ -132,7 +154,13 @@ class _Submission:
         self.broken = False
         if self.make is not None:
             self.executor.shutdown(wait=False)
-            self.executor = self.make()
+            self.executor = self._made()
+
+    def _made(self) -> Executor:
+        executor: Executor = self.make()
+        if not hasattr(executor, "submit"):
+            raise ArgumentError(f"executor makes {executor!r}, expected a function that makes an Executor")
+        return executor
 
     def _lose(self, chunk: int, done: Done) -> None:
         self.lost[chunk] += 1

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lineardyn.ensembles.sweep import Outcome, Sweep
 
-__all__ = ["default_threads", "one_blas_thread", "solve_in_threads"]
+__all__ = ["Stopped", "default_threads", "one_blas_thread", "solve_in_threads"]
 
 Floats = NDArray[np.float64]
 Done = Callable[[slice, list[Outcome]], None]
@@ -70,8 +70,8 @@ class _Limit:
 _limit = _Limit()
 
 
-class _Stopped(Exception):
-    """Raised in a thread to leave a group that nobody waits for any more."""
+class Stopped(Exception):
+    """Raised to leave a group that nobody waits for any more."""
 
 
 def solve_in_threads(sweep: Sweep, out: Floats, threads: int, done: Done, progress: Callable[[float], None]) -> None:
@@ -124,12 +124,12 @@ class _Pool:
             group = self.groups[i]
             try:
                 outcomes = self.sweep.solve(group, self.out[group], shared, partial(self._report, i))
-            except _Stopped:
+            except Stopped:
                 return
             self.shares[i] = 1.0
             self.ended.append((group, outcomes))
 
     def _report(self, i: int, share: float) -> None:
         if self.stop.is_set():
-            raise _Stopped
+            raise Stopped
         self.shares[i] = share

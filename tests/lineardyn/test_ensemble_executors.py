@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -152,6 +153,36 @@ def test_a_pool_that_breaks_at_once_ends():
         assert ensemble.statuses == (Status.WORKER_LOST,) * N_RUNS
 
 
+def test_workers_leave_off_when_the_caller_is_interrupted(monkeypatch):
+    """Runs of 10 million steps, which the executor's own end would wait for."""
+    looks = iter(range(10))
+
+    def interrupted(*arguments, **options):
+        if next(looks) == 2:
+            raise KeyboardInterrupt
+        return wait(*arguments, **options)
+
+    wait = executors.wait
+    monkeypatch.setattr(executors, "wait", interrupted)
+    p = PROBLEMS["cnn-modes"]
+    late = threading.Event()
+    clock = threading.Timer(20.0, late.set)
+    clock.start()
+    with processes() as pool, pytest.raises(KeyboardInterrupt):
+        gradient_flow(p.network, p.moments, stack_weights([p.weights] * 2), [1e9], method="bs32", executor=pool)
+    assert not late.is_set()
+    clock.cancel()
+
+
+def test_workers_that_do_not_see_our_files_are_asked_again():
+    class Remote(ThreadPoolExecutor):
+        def submit(self, work, part, inside, flag, tries):
+            return super().submit(work, part, inside, flag and Path("not here"), tries)
+
+    with Remote(2) as pool:
+        same(sweep("cnn-modes", executor=pool), sweep("cnn-modes"))
+
+
 def test_an_error_of_the_work_itself_is_raised_at_once():
     class Failing(ThreadPoolExecutor):
         def submit(self, work, part, *rest):
@@ -168,6 +199,8 @@ def test_an_executor_that_is_shut_down_is_named():
         sweep("cnn-modes", executor=pool)
     with pytest.raises(ArgumentError, match=r"expected a concurrent.futures.Executor, or a function"):
         sweep("cnn-modes", executor=ProcessPoolExecutor)
+    with pytest.raises(ArgumentError, match=r"executor makes None, expected a function that makes an Executor"):
+        sweep("cnn-modes", executor=lambda: None)
 
 
 def test_dask_gives_the_same_runs_also_where_a_worker_dies(tmp_path):
