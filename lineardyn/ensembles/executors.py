@@ -99,7 +99,7 @@ class _Submission:
             while self.waiting or self.running:
                 self._submit(done)
                 over, _ = wait(self.running, timeout=0.2, return_when=FIRST_COMPLETED)
-                for future in over:
+                for future in sorted(over, key=self.running.__getitem__):
                     chunk = self.running.pop(future)
                     try:
                         states, outcomes = future.result()
