@@ -39,6 +39,7 @@ from lineardyn.data import (
     pure_cosines,
     sums_of_cosines,
 )
+from lineardyn.ensembles import Ensemble, stack_weights
 from lineardyn.errors import ArgumentError, ComputationError, DataFileError, LineardynError, Status
 from lineardyn.flow.events import Event, LossBelow, ModeLearned, Stationary
 from lineardyn.flow.gradient_flow import gradient_flow
@@ -58,6 +59,7 @@ __all__ = [
     "ArgumentError",
     "ComputationError",
     "DataFileError",
+    "Ensemble",
     "Event",
     "LinearCNN",
     "LinearFCN",
@@ -103,6 +105,7 @@ __all__ = [
     "sgd_recursion",
     "sigmoid",
     "stable_learning_rate",
+    "stack_weights",
     "steady_state",
     "sums_of_cosines",
     "to_torch",

@@ -41,6 +41,11 @@ class Status(Enum):
         "Gradient descent diverged: the learning rate is above the stability limit; "
         "lower it (lineardyn.max_learning_rate gives the limit at given weights)."
     )
+    WORKER_LOST = (
+        "A worker process died each time that it took up this run: give it more memory or fewer runs at once; an "
+        "Executor that broke cannot be used again, pass a function that makes one, as "
+        "executor=lambda: ProcessPoolExecutor(2)."
+    )
 
 
 class ComputationError(LineardynError, RuntimeError):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,17 @@ from lineardyn.validation import check_array, check_count, check_number, check_p
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["DescentSettings", "FlowSettings", "Trajectory"]
+__all__ = [
+    "Arrays",
+    "DescentSettings",
+    "FlowSettings",
+    "Header",
+    "Trajectory",
+    "check_shapes",
+    "read_runs",
+    "settings_from",
+    "write_runs",
+]
 
 Floats = NDArray[np.float64]
 FILE_FORMAT = "lineardyn trajectory 1"
@@ -199,45 +209,15 @@ class Trajectory:
 
     def save(self, path: str | Path) -> None:
         """Write one ``.npz`` that holds the run and its statistics, whole or not at all."""
-        target = check_path(path)
         header = {
             "format": FILE_FORMAT,
-            "network": {
-                "kind": type(self.network).__name__,
-                "image_shape": self.network.image_shape,
-                "widths": self.network.widths,
-                "n_outputs": self.network.n_outputs,
-                **({"convention": self.network.convention} if isinstance(self.network, LinearCNN) else {}),
-            },
             "settings": {"kind": type(self.settings).__name__, **asdict(self.settings)},
-            "moments": {
-                "form": self.moments.form,
-                "n_samples": self.moments.n_samples,
-                "target_power": self.moments.target_power,
-                "image_power": self.moments.image_power,
-                "dense": self.moments.statistics.dense,
-            },
             "status": self.status.name,
             "stats": self.stats,
             "events": self.events,
         }
-        stats = self.moments.statistics
-        arrays = {name: getattr(stats, name) for name in ("rows", "target", "gain", "matrix")}
-        partial = target.with_name(target.name + ".part")
-        try:
-            with partial.open("wb") as file:
-                np.savez(
-                    file, header=json.dumps(header), t=self.t, states=self.states, start=self.start,
-                    sigma_yx=self.moments.sigma_yx, **arrays,
-                )  # fmt: skip
-            partial.replace(target)
-        except BaseException as error:
-            partial.unlink(missing_ok=True)
-            if isinstance(error, OSError):
-                raise DataFileError(
-                    f"path {str(target)!r} cannot be written ({error}): choose a folder that can"
-                ) from None
-            raise
+        arrays = {"t": self.t, "states": self.states, "start": self.start}
+        write_runs(path, self.network, self.moments, header, arrays)
 
     @staticmethod
     def load(path: str | Path) -> Trajectory:
@@ -248,33 +228,89 @@ class Trajectory:
         DataFileError
             If the file is missing or is no saved trajectory.
         """
-        source = check_path(path)
-        try:
-            with source.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                header = json.loads(str(file["header"]))
-                arrays = {name: file[name] for name in file.files if name != "header"}
-            if header["format"] != FILE_FORMAT:
-                raise KeyError("format")
-            return _from_file(header, arrays)
-        except FileNotFoundError:
-            raise DataFileError(
-                f"path {str(path)!r} does not exist, expected a file written by Trajectory.save"
-            ) from None
-        except (KeyError, TypeError, ValueError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise DataFileError(
-                f"path {str(path)!r} holds no saved trajectory ({error}), expected a file written by Trajectory.save"
-            ) from None
+        return read_runs(path, FILE_FORMAT, "trajectory", "Trajectory.save", _from_file)
 
 
-def _from_file(header: dict[str, Any], arrays: dict[str, Floats]) -> Trajectory:
-    networks = {"LinearCNN": LinearCNN, "LinearFCN": LinearFCN}
+Arrays = dict[str, Floats]
+Header = dict[str, Any]
+R = TypeVar("R")
+
+
+def write_runs(
+    path: str | Path, network: LinearNetwork, moments: SecondMoments, header: Header, arrays: Arrays
+) -> None:
+    """One ``.npz`` with the network, the statistics and whatever else, whole or not at all."""
+    target = check_path(path)
+    about = {
+        **header,
+        "network": {
+            "kind": type(network).__name__,
+            "image_shape": network.image_shape,
+            "widths": network.widths,
+            "n_outputs": network.n_outputs,
+            **({"convention": network.convention} if isinstance(network, LinearCNN) else {}),
+        },
+        "moments": {
+            "form": moments.form,
+            "n_samples": moments.n_samples,
+            "target_power": moments.target_power,
+            "image_power": moments.image_power,
+            "dense": moments.statistics.dense,
+        },
+    }
+    stats = {name: getattr(moments.statistics, name) for name in ("rows", "target", "gain", "matrix")}
+    every: Any = {"header": json.dumps(about), "sigma_yx": moments.sigma_yx, **stats, **arrays}
+    partial = target.with_name(target.name + ".part")
+    try:
+        with partial.open("wb") as file:
+            np.savez(file, **every)
+        partial.replace(target)
+    except BaseException as error:
+        partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise DataFileError(f"path {str(target)!r} cannot be written ({error}): choose a folder that can") from None
+        raise
+
+
+def read_runs(
+    path: str | Path,
+    file_format: str,
+    name: str,
+    writer: str,
+    make: Callable[[LinearNetwork, SecondMoments, Header, Arrays], R],
+) -> R:
+    """What ``make`` builds of a file of this format; a file that is none raises DataFileError."""
+    source = check_path(path)
+    try:
+        with source.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            header = json.loads(str(file["header"]))
+            arrays = {key: file[key] for key in file.files if key != "header"}
+        if header["format"] != file_format:
+            raise KeyError("format")
+        return make(*_what_ran(header, arrays), header, arrays)
+    except FileNotFoundError:
+        raise DataFileError(f"path {str(path)!r} does not exist, expected a file written by {writer}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise DataFileError(
+            f"path {str(path)!r} holds no saved {name} ({error}), expected a file written by {writer}"
+        ) from None
+
+
+def settings_from(saved: Header) -> FlowSettings | DescentSettings:
+    """The settings of a run, from what a file says of them."""
     verbs = {"FlowSettings": FlowSettings, "DescentSettings": DescentSettings}
+    settings = dict(saved)
+    made: FlowSettings | DescentSettings = verbs[settings.pop("kind")](**settings)
+    return made
+
+
+def _what_ran(header: Header, arrays: Arrays) -> tuple[LinearNetwork, SecondMoments]:
+    networks = {"LinearCNN": LinearCNN, "LinearFCN": LinearFCN}
     shape, saved = header["network"], header["moments"]
     of_kernels = {"convention": shape["convention"]} if "convention" in shape else {}  # older files: true convolution
     network: LinearNetwork = networks[shape["kind"]](
         tuple(shape["image_shape"]), widths=tuple(shape["widths"]), n_outputs=shape["n_outputs"], **of_kernels
     )
-    settings = dict(header["settings"])
     _check_shapes(network, saved["dense"], arrays)
     moments = SecondMoments(
         form=saved["form"],
@@ -285,32 +321,39 @@ def _from_file(header: dict[str, Any], arrays: dict[str, Floats]) -> Trajectory:
         sigma_yx=arrays["sigma_yx"],
         statistics=Statistics(saved["dense"], *(arrays[n] for n in ("rows", "target", "gain", "matrix"))),
     )
+    return network, moments
+
+
+def _from_file(network: LinearNetwork, moments: SecondMoments, header: Header, arrays: Arrays) -> Trajectory:
+    n = int(network.offsets[-1])
+    check_shapes(arrays, {"t": (len(arrays["states"]),), "states": (len(arrays["t"]), n), "start": (n,)})
     return Trajectory(
         network=network,
         moments=moments,
         t=arrays["t"],
         states=arrays["states"],
         start=arrays["start"],
-        settings=verbs[settings.pop("kind")](**settings),
+        settings=settings_from(header["settings"]),
         status=Status[header["status"]],
         stats=header["stats"],
         events=tuple(None if t is None else float(t) for t in header.get("events", ())),
     )
 
 
-def _check_shapes(network: LinearNetwork, dense: bool, arrays: dict[str, Floats]) -> None:
-    """Raise ArgumentError (a ValueError) unless the arrays fit one another: compiled code trusts their shapes."""
-    n, width = int(network.offsets[-1]), 2 * network.half.size * network.image_shape[0]
+def _check_shapes(network: LinearNetwork, dense: bool, arrays: Arrays) -> None:
+    width = 2 * network.half.size * network.image_shape[0]
     n_rows = 0 if dense else len(arrays["gain"])
     shapes: dict[str, tuple[int, ...]] = {
-        "t": (len(arrays["states"]),),
-        "states": (len(arrays["t"]), n),
-        "start": (n,),
         "sigma_yx": (network.n_outputs, *network.image_shape),
         "rows": (0, 0) if dense else (n_rows, width),
         "target": (network.n_outputs, width if dense else n_rows),
         "gain": (n_rows,),
         "matrix": (width, width) if dense else (0, 0),
     }
+    check_shapes(arrays, shapes)
+
+
+def check_shapes(arrays: Arrays, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Raise ArgumentError (a ValueError) unless the arrays fit one another: compiled code trusts their shapes."""
     for name, shape in shapes.items():
         arrays[name] = check_array(name, arrays[name], shape=shape, why="as the network in this file has it")

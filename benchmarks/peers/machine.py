@@ -30,22 +30,23 @@ PACKAGES = ("lineardyn", "numpy", "scipy", "numba", "numbalsoda", "jax", "jaxlib
 RESULTS = Path(__file__).parent / "results"
 
 
-def run_pinned(module: str, arguments: Sequence[str]) -> int | None:
-    """Start ``module`` again in a process with one thread a library and wait; None if this is that process.
+def run_pinned(module: str, arguments: Sequence[str], *, cores: int = 1) -> int | None:
+    """Start ``module`` again in a process with ``cores`` threads a library and wait; None if this is that process.
 
     The variables are read when numpy, numba or jax is first imported, so setting them here would come too late.
     """
     if os.environ.get(PINNED) == "1":
-        bind_to_one_core()
+        bind_to_cores(cores)
         return None
-    environment = os.environ | THREAD_VARIABLES | {PINNED: "1"}
+    threads = {name: str(cores) for name in THREAD_VARIABLES if name.endswith("_THREADS")}
+    environment = os.environ | THREAD_VARIABLES | threads | {PINNED: "1"}
     return subprocess.run([sys.executable, "-m", module, *arguments], env=environment, check=False).returncode
 
 
-def bind_to_one_core() -> None:
-    """Keep this process on the last core it may use (Linux; elsewhere the variables must do)."""
+def bind_to_cores(n: int) -> None:
+    """Keep this process on the last n cores it may use (Linux; elsewhere the variables must do)."""
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-n:])
 
 
 def describe() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from statistics import median
 from typing import Any
 
 from benchmarks.peers.stiffness_map import best
@@ -186,6 +187,29 @@ def sessions(data: Data) -> str:
     return "\n\n".join(lines)
 
 
+def many_runs(data: Data) -> str:
+    """Ensembles: small flows on threads against a loop over scipy, a dense batch against dgemm."""
+    small, dense, config = data["cells"]["small"], data["cells"]["dense"], data["config"]
+    one, several = (median(small["seconds"][name]) for name in ("one thread", "several"))
+    loops = "; ".join(
+        f"{name} {peer['seconds_of_all']:.1f} s ({small['ratio'][name]:.0f} times one thread), "
+        f"{peer['timed']} of them timed"
+        for name, peer in small["peers"].items()
+    )
+    side, k = config["small"]
+    gflops = dense["gflops"]
+    return "\n\n".join(
+        [
+            "## Many runs at once",
+            f"{config['n_runs']} flows of {side}²×{k} at error {config['target']:g}: {one:.3f} s on one thread, "
+            f"{several:.3f} s on {config['cores']} ({small['speed_up']:.2f} times as fast). A Python loop: {loops}.",
+            f"{config['n_dense_runs']} flows over dense statistics of width {dense['width']}: {gflops['flow']:.1f} "
+            f"GFLOP/s in whole flows on {config['cores']} threads, {100 * dense['share_of_dgemm']:.0f}% of a large "
+            f"square dgemm ({gflops['square']:.1f}), {100 * dense['share_of_the_product']:.0f}% of the bare product.",
+        ]
+    )
+
+
 TABLES: dict[str, tuple[Callable[[Data], str], ...]] = {
     "flows": (products, whole_flows, right_hand_sides),
     "scaling": (scaling,),
@@ -194,5 +218,6 @@ TABLES: dict[str, tuple[Callable[[Data], str], ...]] = {
     "memory": (memory,),
     "first_call": (first_call,),
     "training": (training,),
+    "ensembles": (many_runs,),
 }
 """The tables of each JSON, in the order of the page."""

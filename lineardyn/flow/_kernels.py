@@ -6,7 +6,8 @@ arrays and scalars only; what they mean (tableaus, networks, statistics) lives i
 Notation: D = C·2·F packed coordinates of an image, K outputs, R rows of the statistics. A network is ``conv`` (else
 fully connected), ``sizes (L+1)``, ``offsets (L+1)`` into the flat state, ``weights (D)`` (1 or 2 frequencies for each
 coordinate), ``constant`` P^{(L-1)/2} (1 if fully connected) and ``decay``. Statistics are ``dense, rows, target, gain,
-matrix`` as in :class:`lineardyn.moments.Statistics`.
+matrix`` as in :class:`lineardyn.moments.Statistics`. With dense statistics a state may hold a batch of runs, one after
+another: one right-hand side of all, with one matrix product; ``gain`` then holds the decay of each.
 """
 
 from __future__ import annotations
@@ -360,14 +361,14 @@ def copy(source, out):
 
 @njit(nogil=True, cache=True, fastmath=FAST)
 def residual(v, dense, rows, target, gain, matrix, coefficients, constant, e):
-    """``e = constant · (Σ^yc - v Σ^cc)`` for a weighted packed predictor v ``(K, D)``."""
+    """``e = constant · (Σ^yc - v Σ^cc)`` for a weighted packed predictor v ``(K, D)``, or several in one array."""
     if dense:
         if v.shape[0] <= FEW:
             inner_products(v, matrix, e)  # the matrix is symmetric
         else:
             np.dot(v, matrix, e)
         for k in range(e.shape[0]):
-            ek, tk = e[k], target[k]
+            ek, tk = e[k], target[k % target.shape[0]]
             for d in range(ek.size):
                 ek[d] = constant * (tk[d] - ek[d])
     else:
@@ -465,32 +466,57 @@ def _pull_layers(y, dy, gradient, into, sizes, offsets, width, work, hidden):
 
 @njit(nogil=True, cache=True, fastmath=FAST)
 def _flow_whole(y, dy, conv, sizes, offsets, weights, constant, dense, rows, target, gain, matrix, work):
-    """Any network and statistics: the whole predictor, then the whole residual."""
+    """Any network and statistics: the whole predictor, then the whole residual; a batch of runs shares the product."""
     depth = sizes.size - 1
-    outputs, width = sizes[depth], weights.size
-    size = outputs * width
-    v = work[:size].reshape(outputs, width)
-    e = work[size : 2 * size].reshape(outputs, width)
+    outputs, width, n = sizes[depth], weights.size, offsets[depth]
+    runs, size = y.size // n, y.size // n * outputs * width
+    v = work[:size].reshape(runs * outputs, width)
+    e = work[size : 2 * size].reshape(runs * outputs, width)
     used = 2 * size
-    n_coefficients = 0 if dense else outputs * gain.size
-    coefficients = work[used : used + n_coefficients].reshape(outputs, 0 if dense else gain.size)
+    n_coefficients = 0 if dense else runs * outputs * gain.size
+    coefficients = work[used : used + n_coefficients].reshape(runs * outputs, 0 if dense else gain.size)
     used += n_coefficients
     if depth == 1:
-        _scale_rows(v, y.reshape(outputs, width), weights, constant)
-        residual(v, dense, rows, target, gain, matrix, coefficients, constant, dy.reshape(outputs, width))
-    elif conv:
-        last, channels, top = sizes[depth - 1], sizes[0], offsets[depth - 1]
-        hidden = _hidden_layers(y, sizes, offsets, weights, constant, work, used)
-        compose(work, INT(0), y, top, work, hidden, outputs, last, channels, width // channels)
-        residual(v, dense, rows, target, gain, matrix, coefficients, constant, e)
-        below, at, gradient, into = _lower(y, dy, work, hidden, sizes, width)
-        _clear(gradient, U(into), U(last * width))
-        _pull(
-            work, size, y, top, below, at, dy, top, gradient, into, outputs, last, channels, width // channels
-        )  # fmt: skip
-        _pull_layers(y, dy, gradient, into, sizes, offsets, width, work, hidden)
+        _scale_rows(v, y.reshape(runs * outputs, width), weights, constant)
+        residual(v, dense, rows, target, gain, matrix, coefficients, constant, dy.reshape(runs * outputs, width))
     else:
-        _flow_fcn(y, dy, sizes, offsets, weights, dense, rows, target, gain, matrix, v, e, coefficients, work[used:])
+        room = (work.size - used) // runs  # of the hidden layers of one run
+        for run in range(runs):
+            part, into = y[run * n : (run + 1) * n], v[run * outputs : (run + 1) * outputs]
+            if conv:
+                hidden = _hidden_layers(part, sizes, offsets, weights, constant, work, used + run * room)
+                compose(
+                    work, run * outputs * width, part, offsets[depth - 1], work, hidden, outputs, sizes[depth - 1],
+                    sizes[0], width // sizes[0],
+                )  # fmt: skip
+            else:
+                _predict_fcn(part, sizes, offsets, weights, into, work[used + run * room :])
+        residual(v, dense, rows, target, gain, matrix, coefficients, constant, e)
+        for run in range(runs):
+            part, slope, above = y[run * n : (run + 1) * n], dy[run * n : (run + 1) * n], run * outputs
+            if conv:
+                _pull_cnn(part, slope, sizes, offsets, width, work, size + above * width, used + run * room)
+            else:
+                _pull_fcn(part, slope, sizes, offsets, width, e[above : above + outputs], work[used + run * room :])
+    if dense and gain.size > 0:
+        for run in range(runs):
+            _decay(y[run * n : (run + 1) * n], dy[run * n : (run + 1) * n], gain[run])
+
+
+@njit(nogil=True, cache=True)
+def _pull_cnn(y, dy, sizes, offsets, width, work, above, used):
+    """``dy`` from the residual ``work[above:]`` and the products that :func:`_hidden_layers` left from ``used`` on."""
+    depth = sizes.size - 1
+    outputs, last, channels, top = sizes[depth], sizes[depth - 1], sizes[0], offsets[depth - 1]
+    hidden = used
+    for layer in range(2, depth):
+        hidden += sizes[layer] * width
+    below, at, gradient, into = _lower(y, dy, work, hidden, sizes, width)
+    _clear(gradient, U(into), U(last * width))
+    _pull(
+        work, above, y, top, below, at, dy, top, gradient, into, outputs, last, channels, width // channels
+    )  # fmt: skip
+    _pull_layers(y, dy, gradient, into, sizes, offsets, width, work, hidden)
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -522,29 +548,33 @@ def _hidden_layers(y, sizes, offsets, weights, constant, work, used):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _flow_fcn(y, dy, sizes, offsets, weights, dense, rows, target, gain, matrix, v, e, coefficients, work):
-    depth = sizes.size - 1
-    outputs, width = sizes[depth], weights.size
-    # W_l ... W_1 for l = 1..L-1, with the weights of the packing in W_1
-    starts = np.zeros(depth, dtype=np.int64)
+def _predict_fcn(y, sizes, offsets, weights, v, work):
+    """``v = W_L ... W_1``; W_l ... W_1 for l = 1..L-1, with the weights of the packing in W_1, stay in ``work``."""
+    depth, width = sizes.size - 1, weights.size
     used = sizes[1] * width
     below = work[:used].reshape(sizes[1], width)
     _scale_rows(below, y[: offsets[1]].reshape(sizes[1], width), weights, 1.0)
     for layer in range(2, depth):
         a = y[offsets[layer - 1] : offsets[layer]].reshape(sizes[layer], sizes[layer - 1])
-        starts[layer - 1] = used
         product = work[used : used + sizes[layer] * width].reshape(sizes[layer], width)
         used += sizes[layer] * width
         np.dot(a, below, product)
         below = product
-    top = y[offsets[depth - 1] :].reshape(outputs, sizes[depth - 1])
-    np.dot(top, below, v)
-    residual(v, dense, rows, target, gain, matrix, coefficients, 1.0, e)
-    above = e
+    np.dot(y[offsets[depth - 1] :].reshape(sizes[depth], sizes[depth - 1]), below, v)
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _pull_fcn(y, dy, sizes, offsets, width, above, work):
+    """``dy`` from the residual and the products that :func:`_predict_fcn` left."""
+    depth = sizes.size - 1
+    used = 0
+    for layer in range(1, depth):
+        used += sizes[layer] * width
+    start = used
     for layer in range(depth, 1, -1):
         into = sizes[layer - 1]
+        start -= into * width
         a = y[offsets[layer - 1] : offsets[layer]].reshape(sizes[layer], into)
-        start = starts[layer - 2]
         under = work[start : start + into * width].reshape(into, width)
         np.dot(above, under.T, dy[offsets[layer - 1] : offsets[layer]].reshape(sizes[layer], into))
         if layer == 2:
@@ -859,23 +889,40 @@ def _interpolate(y, stages, t, h, first, stop, counts, times, out, interpolant, 
 
 @njit(nogil=True, cache=True)
 def descend_full(
-    y, dy, rate, start, stop, every, n_steps, out, recorded,
+    y, dy, rates, start, stop, every, n_steps, out, recorded,
     conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
 ):  # fmt: skip
-    """Full-batch steps ``start..stop``.
+    """Full-batch steps ``start..stop`` of as many runs as there are ``rates``.
 
-    Every ``every``-th state and the last go to ``out``. Returns how many rows are filled, negative if it diverged.
+    Every ``every``-th state and the last of each run go to its ``out[run]``; ``recorded[run]`` says how many rows are
+    filled, negative if it diverged: such a run rests at 0, apart from the others. Returns how many go on.
     """
+    n, going = y.size // rates.size, rates.size
     for step in range(start, stop):
         flow(y, dy, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
-        for i in range(y.size):
-            y[i] += rate * dy[i]
+        for run in range(rates.size):
+            _move(y, dy, rates[run], U(run * n), U(n))
         if (step + 1) % every == 0 or step + 1 == n_steps:
-            if not bounded(y):
-                return -recorded
-            out[recorded] = y
-            recorded += 1
-    return recorded
+            going = 0
+            for run in range(rates.size):
+                if recorded[run] > 0:
+                    part = y[run * n : (run + 1) * n]
+                    if bounded(part):
+                        copy(part, out[run, recorded[run]])
+                        recorded[run] += 1
+                        going += 1
+                    else:
+                        recorded[run] = -recorded[run]
+                        _clear(y, U(run * n), U(n))
+            if going == 0:
+                break
+    return going
+
+
+@njit(nogil=True, cache=True)
+def _move(y, dy, rate, at, n):
+    for i in range(n):
+        y[at + i] += rate * dy[at + i]
 
 
 @njit(nogil=True, cache=True)

@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from lineardyn.moments import SecondMoments, Statistics
     from lineardyn.networks import LinearNetwork
 
-__all__ = ["KernelArguments", "Layout", "aligned", "flow_arguments", "kernel_arguments", "right_hand_side", "scratch"]
+__all__ = [
+    "KernelArguments",
+    "Layout",
+    "aligned",
+    "batch_arguments",
+    "flow_arguments",
+    "kernel_arguments",
+    "right_hand_side",
+    "scratch",
+]
 
 Floats = NDArray[np.float64]
 LANES = 8
@@ -45,7 +54,7 @@ class KernelArguments(NamedTuple):
 
     @property
     def flops(self) -> float:
-        """Operations of the two matrix products of one right-hand side."""
+        """Operations of the two matrix products of one right-hand side of one run."""
         outputs, width = int(self.sizes[-1]), self.weights.size
         inner = width if self.dense else 2 * self.gain.size
         return 2.0 * outputs * width * inner + 40.0 * float(self.offsets[-1])
@@ -96,6 +105,14 @@ def kernel_arguments(network: LinearNetwork, moments: SecondMoments, weight_deca
     return _arguments(network, moments.statistics, moments.weights, network.offsets, weight_decay)
 
 
+def batch_arguments(
+    network: LinearNetwork, moments: SecondMoments, weight_decays: Floats
+) -> tuple[KernelArguments, Layout]:
+    """The same for a batch of runs over dense statistics, each with its own weight decay; nothing is padded."""
+    stats, runs = moments.statistics._replace(gain=weight_decays), len(weight_decays)
+    return _arguments(network, stats, moments.weights, network.offsets, 0.0, runs), Layout(1, 1)
+
+
 def flow_arguments(
     network: LinearNetwork, moments: SecondMoments, weight_decay: float
 ) -> tuple[KernelArguments, Layout]:
@@ -111,13 +128,18 @@ def flow_arguments(
 
 
 def _arguments(
-    network: LinearNetwork, stats: Statistics, weights: Floats, offsets: NDArray[np.int64], weight_decay: float
+    network: LinearNetwork,
+    stats: Statistics,
+    weights: Floats,
+    offsets: NDArray[np.int64],
+    weight_decay: float,
+    runs: int = 1,
 ) -> KernelArguments:
     from lineardyn.networks import LinearCNN
 
     conv = isinstance(network, LinearCNN)
     sizes = np.array(network.sizes, dtype=np.int64)
-    work = scratch(network, len(weights), 0 if stats.dense else len(stats.gain))
+    work = scratch(network, len(weights), 0 if stats.dense else len(stats.gain), runs)
     constant = network.constant if isinstance(network, LinearCNN) else 1.0
     return KernelArguments(
         conv, sizes, offsets, weights, constant, weight_decay,
@@ -125,10 +147,10 @@ def _arguments(
     )  # fmt: skip
 
 
-def scratch(network: LinearNetwork, width: int, n_rows: int) -> Floats:
+def scratch(network: LinearNetwork, width: int, n_rows: int, runs: int = 1) -> Floats:
     """Room for one right-hand side: predictor and residual, coefficients of the rows, products of hidden layers."""
     outputs, hidden = network.n_outputs, int(sum(network.widths))
-    return aligned(((2 * outputs + 4 + 3 * hidden) * width + outputs * n_rows + LANES,))
+    return aligned((runs * ((2 * outputs + 4 + 3 * hidden) * width + outputs * n_rows) + LANES,))
 
 
 def right_hand_side(arguments: KernelArguments, state: Floats) -> Floats:

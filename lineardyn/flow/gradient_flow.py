@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, overload
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+from lineardyn.ensembles.axes import StackedWeights, number_of_runs, pack_starts, spread
+from lineardyn.ensembles.ensemble import Ensemble
+from lineardyn.ensembles.executors import ExecutorLike
+from lineardyn.ensembles.flows import FlowSweep
+from lineardyn.ensembles.running import OnResult, check_single, run_sweep
 from lineardyn.errors import ArgumentError, ComputationError, Status
 from lineardyn.flow.events import Event, Flow, LossBelow, ModeLearned, Stationary, Watcher, check_events
 from lineardyn.flow.stepping import MAX_STEPS, METHODS, integrate
@@ -20,14 +27,36 @@ if TYPE_CHECKING:
 
 __all__ = ["gradient_flow"]
 
+Several = Sequence[float] | NDArray[np.float64]
 
+
+@overload
+def gradient_flow(
+    network: LinearNetwork, moments: SecondMoments, weights: StackedWeights, t_eval: ArrayLike, *,
+    weight_decay: float | Several = ..., method: str = ..., rtol: float = ..., atol: float = ...,
+    max_steps: int | None = ..., throw: bool = ..., progress: bool = ..., threads: int | None = ...,
+    executor: ExecutorLike | None = ..., on_result: OnResult | None = ...,
+) -> Ensemble: ...  # fmt: skip
+@overload
+def gradient_flow(
+    network: LinearNetwork, moments: SecondMoments, weights: Sequence[ArrayLike], t_eval: ArrayLike, *,
+    weight_decay: Several, method: str = ..., rtol: float = ..., atol: float = ...,
+    max_steps: int | None = ..., throw: bool = ..., progress: bool = ..., threads: int | None = ...,
+    executor: ExecutorLike | None = ..., on_result: OnResult | None = ...,
+) -> Ensemble: ...  # fmt: skip
+@overload
+def gradient_flow(
+    network: LinearNetwork, moments: SecondMoments, weights: Sequence[ArrayLike], t_eval: ArrayLike, *,
+    weight_decay: float = ..., method: str = ..., rtol: float = ..., atol: float = ...,
+    max_steps: int | None = ..., throw: bool = ..., progress: bool = ...,
+) -> Trajectory: ...  # fmt: skip
 def gradient_flow(
     network: LinearNetwork,
     moments: SecondMoments,
     weights: Sequence[ArrayLike],
     t_eval: ArrayLike,
     *,
-    weight_decay: float = 0.0,
+    weight_decay: float | Several = 0.0,
     method: str = "auto",
     rtol: float = 1e-6,
     atol: float = 1e-9,
@@ -35,7 +64,10 @@ def gradient_flow(
     events: Sequence[Event | ModeLearned | LossBelow | Stationary] = (),
     throw: bool = True,
     progress: bool = False,
-) -> Trajectory:
+    threads: int | None = None,
+    executor: ExecutorLike | None = None,
+    on_result: OnResult | None = None,
+) -> Trajectory | Ensemble:
     r"""Integrate ``dw/dt = -∇ℒ``, ``ℒ = ½⟨‖y - f(x)‖²⟩ + ½ weight_decay Σ_l ‖w_l‖²``, from ``weights`` at t = 0.
 
     Time is learning rate × full-batch steps of gradient descent on ℒ [Pinson et al. eq 15-16 for two layers, one hidden
@@ -47,13 +79,14 @@ def gradient_flow(
     moments : SecondMoments
         of the training data.
     weights : list of arrays
-        The state at t = 0, in pixel space, layer 1 first.
+        The state at t = 0, in pixel space, layer 1 first. For an ensemble each array has a leading axis of R runs:
+        :func:`stack_weights` makes such a list of several starts.
     t_eval : (T,)
         Increasing times >= 0 to record; they do not change the steps (see Notes).
     method : "auto", "bs32", "tsit5", "dop853", "rkc", "rock4" or "geometric"
         See Notes; any case.
-    weight_decay : float
-        λ >= 0.
+    weight_decay : float or (R,)
+        λ >= 0; one for each run makes an ensemble, from one start or R.
     rtol, atol : float
         Bound the RMS of the local error, scaled by ``atol + rtol |y|``, in Fourier coordinates; > 0, rtol <= 1.
     max_steps : int, optional
@@ -64,10 +97,13 @@ def gradient_flow(
         Raise where the integration stops early (the exception holds the part computed), or return that part.
     progress : bool
         Show a progress bar.
+    threads, executor, on_result
+        Of ensembles only, see Notes: an int; a ``concurrent.futures.Executor`` or a function that makes one; a function
+        that is called with ``(index, trajectory)`` of each run when it ends.
 
     Returns
     -------
-    Trajectory
+    Trajectory, or Ensemble where an argument has a leading axis of runs
         Its ``stats``: ``requested`` and ``method``, ``n_steps``, ``n_rejected``, ``n_rhs`` (all right-hand sides) and
         ``t_reached``, and ``t_rest`` where the state was found to change no more; of RKC and ROCK4 also ``max_stages``,
         ``spectral_radius``, and ``n_rhs_radius``, spent on estimating it; of ``"auto"``, where it went over to RKC,
@@ -108,6 +144,14 @@ def gradient_flow(
     Recorded times inside a step come from the method's dense output, of order 3, 4, 6, 2 and 3; they do not change the
     steps.
 
+    *Ensembles.* Runs go at once on ``threads`` threads (by default NUMBA_NUM_THREADS, else OMP_NUM_THREADS, else the
+    number of cores). Each is what it would be alone, bit for bit (on one BLAS thread). Over dense statistics runs share
+    matrix products, steps and ``max_steps`` in batches of up to 256 outputs: steps are so small that every run keeps
+    the tolerance, and the same batch gives the same bits. An ``executor`` (processes; ``Client.get_executor()`` of
+    dask.distributed) is given chunks of runs, each solved on one thread. What a dead worker had is tried again, three
+    times; a broken pool of processes takes no more work, so give a function that makes one,
+    ``executor=lambda: ProcessPoolExecutor(2)``. With ``throw`` the exception holds the Ensemble, with all that ended.
+
     References
     ----------
     Bogacki and Shampine 1989 (BS 3(2)); Tsitouras 2011 (5(4)); Hairer, Nørsett and Wanner, Solving ODEs I, II.5
@@ -129,21 +173,32 @@ def gradient_flow(
     """
     check_network(network)
     network.check_moments(moments)
-    state = network.pack(weights)
+    n_runs = number_of_runs(network, weights, weight_decay=weight_decay)
     times = check_times("t_eval", t_eval)
-    if 8 * state.size * len(times) > RECORD_BYTES:
-        raise ArgumentError(
-            f"t_eval has {len(times)} times, expected at most {RECORD_BYTES // (8 * state.size)}: one state takes "
-            f"{8 * state.size} bytes; ask for fewer times (Trajectory.at gives the states between)"
-        )
     settings = FlowSettings(
-        weight_decay=check_number("weight_decay", weight_decay, minimum=0.0),
+        weight_decay=0.0 if n_runs else check_number("weight_decay", weight_decay, minimum=0.0),  # type: ignore[arg-type]
         method=check_choice("method", method, ("auto", *METHODS)),
         rtol=check_number("rtol", rtol, minimum=0.0, strict=True, maximum=1.0),
         atol=check_number("atol", atol, minimum=0.0, strict=True),
         max_steps=MAX_STEPS if max_steps is None else check_count("max_steps", max_steps),
     )
     watched = check_events(events)
+    if n_runs:
+        if watched:
+            raise ArgumentError("events is given for an ensemble, expected a single run: watch the runs one by one")
+        starts = pack_starts(network, weights, n_runs)
+        decays = spread("weight_decay", weight_decay, n_runs).tolist()
+        made = {decay: replace(settings, weight_decay=decay) for decay in set(decays)}
+        sweep = FlowSweep(network, moments, starts, tuple(made[decay] for decay in decays), times)
+        options: dict[str, Any] = {"threads": threads, "executor": executor, "on_result": on_result}
+        return run_sweep(sweep, "gradient_flow", progress=progress, throw=throw, **options)
+    check_single(threads=threads, executor=executor, on_result=on_result)
+    state = network.pack(weights)
+    if 8 * state.size * len(times) > RECORD_BYTES:
+        raise ArgumentError(
+            f"t_eval has {len(times)} times, expected at most {RECORD_BYTES // (8 * state.size)}: one state takes "
+            f"{8 * state.size} bytes; ask for fewer times (Trajectory.at gives the states between)"
+        )
     watcher = Watcher(watched, Flow(network, moments, settings.weight_decay), state) if watched else None
     with progress_bar("gradient flow", float(times[-1]), shown=progress) as report:
         result = integrate(

@@ -93,17 +93,22 @@ def integrate(
     max_steps: int,
     report: Callable[[float], None] | None = None,
     watcher: Watching | None = None,
+    prepared: tuple[KernelArguments, Layout] | None = None,
+    out: Floats | None = None,
 ) -> Integration:
-    """States at ``times`` (increasing, >= 0) of the flow that is at ``start`` at time 0; steps are as if unwatched."""
+    """States at ``times`` (increasing, >= 0) of the flow that is at ``start`` at time 0; steps are as if unwatched.
+
+    ``prepared``: what many runs share, or ``batch_arguments`` of runs one after another in ``start``; ``out``: room.
+    """
     switching = method in ("auto", "geometric")
     first = "dop853" if switching else method
-    arguments, layout = flow_arguments(network, moments, weight_decay)
+    arguments, layout = flow_arguments(network, moments, weight_decay) if prepared is None else prepared
     watch = WATCH if switching and rtol >= FINEST_STABILISED else 0
     share = EARLY_SHARE if watch else 1.0
-    run = _Run(arguments, layout, layout.pad(start), times, first, share * rtol, share * atol)
+    run = _Run(arguments, layout, layout.pad(start), times, first, share * rtol, share * atol, out)
     if method == "geometric":
         run.laws = ConservationLaws.of(network, start, weight_decay)
-    rest = rest_of(network, moments, weight_decay)
+    rest = rest_of(network, moments, weight_decay) if run.n_runs == 1 else None
     code = run.advance_all(max_steps, report, watch=watch, watcher=watcher, rest=rest)
     stats = run.stats()
     if code == _kernels.STIFF:
@@ -119,15 +124,9 @@ class _Run:
     """The mutable state of one integration between calls of its kernel."""
 
     def __init__(
-        self,
-        arguments: KernelArguments,
-        layout: Layout,
-        start: Floats,
-        times: Floats,
-        method: str,
-        rtol: float,
-        atol: float,
-    ) -> None:
+        self, arguments: KernelArguments, layout: Layout, start: Floats, times: Floats, method: str,
+        rtol: float, atol: float, out: Floats | None = None,
+    ) -> None:  # fmt: skip
         """``start`` is padded, and taken over."""
         self.arguments, self.layout, self.times, self.method = arguments, layout, times, method
         self.rtol, self.atol = rtol, atol
@@ -137,12 +136,13 @@ class _Run:
         entries = start.size // layout.padded * layout.length
         rows = aligned((n_stages + 1, start.size))
         self.stages, self.trial = rows[:n_stages], rows[n_stages]
-        self.out = np.empty((len(times), entries))
+        self.out = np.empty((len(times), entries)) if out is None else out
         self.since = 0.0
         self.at_rest: float | None = None
         self.next_look = FIRST_LOOK
         self.control = np.zeros(11)
-        self.control[_kernels.ENTRIES] = entries
+        self.n_runs = start.size // int(arguments.offsets[-1])
+        self.control[_kernels.ENTRIES] = entries // self.n_runs  # so bounds the RMS of every run of a batch
         self.control[_kernels.OLD_ERROR] = 1.0 if self.tableau else 0.0
         self.counts = np.zeros(11, dtype=np.int64)
         self.counts[[_kernels.LENGTH, _kernels.PADDED]] = layout.length, layout.padded
@@ -215,7 +215,7 @@ class _Run:
             known = math.sqrt(1.54 * min(radius * span, 1e9))
             stages = known if radius else _stabilised_kernels.MOST  # not known before a step
             n_rhs = min(_stabilised_kernels.MOST, max(10.0, stages))
-        return max(1, min(10_000, int(CALL_FLOPS / (self.arguments.flops * n_rhs))))
+        return max(1, min(10_000, int(CALL_FLOPS / (self.n_runs * self.arguments.flops * n_rhs))))
 
     def _may_be_at_rest(self) -> bool:
         """Looked at where the work has doubled, so that looking is never most of it."""

@@ -6,6 +6,7 @@ is called. Colours are told apart with every common colour blindness; figures ar
 
 from __future__ import annotations
 
+from lineardyn.plots.ensembles import plot_ensemble
 from lineardyn.plots.frequencies import (
     plot_frequency_growth,
     plot_kernel_over_modes,
@@ -33,6 +34,7 @@ __all__ = [
     "plot_balance",
     "plot_band",
     "plot_delays",
+    "plot_ensemble",
     "plot_frequency_growth",
     "plot_images",
     "plot_kernel_over_modes",

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.peers import flows, machine, measure, pictures, problems, render, statistics, training
+from benchmarks.peers import ensembles, flows, machine, measure, pictures, problems, render, statistics, training
 from benchmarks.peers.right_hand_sides import Packed, Textbook
 
 SHAPES = [(5, 6), (6, 6), (5, 5)]
@@ -124,6 +124,20 @@ def test_a_record_of_another_configuration_is_not_continued(tmp_path: Path) -> N
     assert "a" in machine.Record(tmp_path / "r.json", {"n": 1})
     assert "a" not in machine.Record(tmp_path / "r.json", {"n": 2})
     assert "a" not in machine.Record(tmp_path / "r.json", {"n": 1}, fresh=True)
+
+
+def test_ensembles_run_at_equal_error(tmp_path: Path) -> None:
+    path = tmp_path / "ensembles.json"
+    data = ensembles.run(ensembles.TINY, path, say=lambda text: None)
+    small, dense = data["cells"]["small"], data["cells"]["dense"]
+    assert small["worst_error"] <= ensembles.TINY.target
+    assert all(peer["worst_error"] <= ensembles.TINY.target for peer in small["peers"].values())
+    assert small["speed_up"] > 0
+    assert set(small["ratio"]) == set(ensembles.TINY.peers)
+    assert (dense["rows"], dense["width"]) == (6, 20)  # 3 runs of 2 outputs; 10 of 16 frequencies, Re and Im
+    assert dense["share_of_dgemm"] > 0
+    again = ensembles.run(ensembles.TINY, path, say=lambda text: pytest.fail(f"measured again: {text}"))
+    assert "6 flows of 6²×2" in render.page({"ensembles": again})
 
 
 @pytest.mark.torch

@@ -1,0 +1,73 @@
+"""Many runs of gradient descent: one by one, or in batches where full-batch steps share a matrix product."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineardyn.descent import Descent, descend_together
+from lineardyn.ensembles.sweep import Outcome, Report, Sweep
+from lineardyn.errors import Status
+from lineardyn.flow.arguments import batch_arguments
+from lineardyn.trajectory import DescentSettings
+
+__all__ = ["DescentSweep"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class DescentSweep(Sweep):
+    """Descents of as many steps, recorded at the same ``steps``; ``generators`` (one a run) draw the images, if any."""
+
+    settings: tuple[DescentSettings, ...]
+    steps: NDArray[np.int64]
+    every: int
+    generators: tuple[np.random.Generator, ...]
+
+    @property
+    def t(self) -> Floats:
+        rates = np.array([settings.learning_rate for settings in self.settings])
+        return rates[:, None] * self.steps
+
+    @property
+    def together(self) -> bool:
+        return self.moments.statistics.dense and not self.generators
+
+    def part(self, runs: slice) -> DescentSweep:
+        return replace(self, starts=self.starts[runs], settings=self.settings[runs], generators=self.generators[runs])
+
+    def prepare(self) -> Descent:
+        first = self.settings[0]
+        return Descent(self.network, self.moments, n_steps=first.n_steps, every=self.every, batch_size=first.batch_size)
+
+    def solve(self, group: slice, out: Floats, shared: Descent, report: Report | None) -> list[Outcome]:
+        share = None if report is None else partial(_share, report, shared.n_steps)
+        if self.together and len(out) > 1:
+            settings = self.settings[group]
+            arguments, _ = batch_arguments(self.network, self.moments, np.array([s.weight_decay for s in settings]))
+            rates = np.array([s.learning_rate for s in settings])
+            counts = descend_together(arguments, self.starts[group], rates, out, self.every, shared.n_steps, share)
+            return [self._outcome(int(count), {"batch": len(out)}) for count in counts]
+        outcomes = []
+        for run, states in zip(range(group.start, group.stop), out, strict=True):
+            settings_ = self.settings[run]
+            count = shared.run(
+                self.starts[run], settings_.learning_rate, settings_.weight_decay, states,
+                rng=self.generators[run] if self.generators else None, report=share,
+            )  # fmt: skip
+            outcomes.append(self._outcome(count, {}))
+        return outcomes
+
+    def _outcome(self, count: int, more: dict[str, int]) -> Outcome:
+        status = Status.SUCCESS if count == len(self.steps) else Status.DIVERGED
+        size = self.settings[0].batch_size
+        method = "full batch" if size is None else f"batches of {size}"
+        return Outcome(count, status, {"method": method, "n_steps": int(self.steps[count - 1]), **more})
+
+
+def _share(report: Report, n_steps: int, step: float) -> None:
+    report(step / n_steps)

@@ -1,0 +1,97 @@
+"""What threads and executors need to know of many runs: how they are cut into groups, and how a group is solved."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineardyn.errors import ArgumentError, Status
+from lineardyn.moments import SecondMoments
+from lineardyn.networks import LinearNetwork
+from lineardyn.trajectory import RECORD_BYTES, DescentSettings, FlowSettings, Trajectory
+
+__all__ = ["Outcome", "Report", "Sweep"]
+
+Floats = NDArray[np.float64]
+Report = Callable[[float], None]
+BATCH_ROWS = 256
+"""Rows of the one matrix product of a batch of runs: enough for dgemm's full rate; more would only couple more runs."""
+
+
+class Outcome(NamedTuple):
+    """How one run ended, and at how many of the recorded times it has a state."""
+
+    reached: int
+    status: Status
+    stats: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sweep(ABC):
+    """Many runs of one network on one data set, from ``starts (R, n)``, with ``settings`` of their own.
+
+    It can be pickled: what a worker in another process is sent is a :meth:`part`.
+    """
+
+    network: LinearNetwork
+    moments: SecondMoments
+    starts: Floats
+    settings: tuple[FlowSettings, ...] | tuple[DescentSettings, ...]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    @abstractmethod
+    def t(self) -> Floats:
+        """``(R, T)``: the times to record."""
+
+    @property
+    @abstractmethod
+    def together(self) -> bool:
+        """Whether runs are batched into one matrix product."""
+
+    @abstractmethod
+    def prepare(self) -> Any:
+        """What the runs of one thread share."""
+
+    @abstractmethod
+    def solve(self, group: slice, out: Floats, shared: Any, report: Report | None) -> list[Outcome]:
+        """Run a group, states to ``out (r, T, n)``; ``report`` takes the share done, and may raise to stop it."""
+
+    def part(self, runs: slice) -> Sweep:
+        """Some of the runs."""
+        return replace(self, starts=self.starts[runs], settings=self.settings[runs])
+
+    def groups(self) -> list[slice]:
+        """Runs that are solved together: batches of nearly one size, whatever the number of threads, or one by one."""
+        largest = max(1, BATCH_ROWS // self.network.n_outputs) if self.together else 1
+        n, count = len(self), -(-len(self) // largest)
+        edges = [n * i // count for i in range(count + 1)]
+        return [slice(a, b) for a, b in pairwise(edges)]
+
+    def room(self) -> Floats:
+        """``(R, T, n)`` for the states."""
+        shape = (*self.t.shape, self.starts.shape[1])
+        if 8 * int(np.prod(shape, dtype=object)) > RECORD_BYTES:
+            fits = RECORD_BYTES // (8 * shape[1] * shape[2])
+            raise ArgumentError(
+                f"weights start {shape[0]} runs, expected at most {fits}: their {shape[1]} recorded states of "
+                f"{8 * shape[2]} bytes take {8 * np.prod(shape, dtype=float) / 2**30:.1f} GiB; record fewer, "
+                f"or take the runs in parts"
+            )
+        return np.empty(shape)
+
+    def trajectory(self, run: int, states: Floats, outcome: Outcome) -> Trajectory:
+        """One run as if it had been alone."""
+        return Trajectory(
+            network=self.network, moments=self.moments, t=self.t[run, : outcome.reached],
+            states=states[: outcome.reached], start=self.starts[run], settings=self.settings[run],
+            status=outcome.status, stats=dict(outcome.stats),
+        )  # fmt: skip
