@@ -18,6 +18,7 @@ from lineardyn import Ensemble, gradient_descent, gradient_flow, stack_weights
 from lineardyn.ensembles import executors
 from lineardyn.errors import ArgumentError, ComputationError, Status
 from tests.lineardyn.problems import PROBLEMS
+from tests.lineardyn.test_ensembles import long_flows
 
 N_RUNS = 6
 
@@ -154,7 +155,7 @@ def test_a_pool_that_breaks_at_once_ends():
 
 
 def test_workers_leave_off_when_the_caller_is_interrupted(monkeypatch):
-    """Runs of 10 million steps, which the executor's own end would wait for."""
+    """One chunk of a minute, for which the executor's own end would wait."""
     looks = iter(range(10))
 
     def interrupted(*arguments, **options):
@@ -164,12 +165,12 @@ def test_workers_leave_off_when_the_caller_is_interrupted(monkeypatch):
 
     wait = executors.wait
     monkeypatch.setattr(executors, "wait", interrupted)
-    p = PROBLEMS["cnn-modes"]
+    monkeypatch.setattr(executors, "MOST_CHUNKS", 1)
     late = threading.Event()
-    clock = threading.Timer(20.0, late.set)
+    clock = threading.Timer(15.0, late.set)
     clock.start()
-    with processes() as pool, pytest.raises(KeyboardInterrupt):
-        gradient_flow(p.network, p.moments, stack_weights([p.weights] * 2), [1e9], method="bs32", executor=pool)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(KeyboardInterrupt):
+        long_flows(executor=pool)
     assert not late.is_set()
     clock.cancel()
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lineardyn import Ensemble, Trajectory, gradient_descent, gradient_flow, stack_weights
 from lineardyn.ensembles import threads as threading_of_runs
+from lineardyn.ensembles.flows import SINGLE
 from lineardyn.errors import ArgumentError, ComputationError, DataFileError, Status
 from lineardyn.moments import SecondMoments
 from lineardyn.networks import LinearCNN, LinearFCN
@@ -49,6 +50,15 @@ def descents(p, starts, data=None, **options):
     return gradient_descent(p.network, p.moments if data is None else data, starts, **options)
 
 
+def long_flows(**options):
+    """Twenty flows of some seconds each: 20 thousand steps of order 3 over 300 images."""
+    rng = np.random.default_rng(0)
+    moments = SecondMoments.from_data(rng.standard_normal((300, 1, 16, 16)), np.arange(300) % 3, form="samples")
+    network = LinearCNN((1, 16, 16), n_outputs=3)
+    starts = stack_weights([network.init_small(0.1, rng=seed) for seed in range(20)])
+    return gradient_flow(network, moments, starts, [1.0], method="bs32", rtol=1e-12, atol=1e-15, **options)
+
+
 def same(one: Trajectory, two: Trajectory):
     """Two runs are one, bit for bit."""
     assert np.array_equal(one.states, two.states)
@@ -85,7 +95,7 @@ def test_runs_that_go_over_to_stabilised_steps_are_the_same_bit_for_bit():
         same(run, gradient_flow(network, moments, start, times, rtol=1e-3))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [method for method in METHODS if method not in SINGLE])
 @pytest.mark.parametrize("name", DENSE)
 def test_dense_batches_equal_single_runs_to_the_tolerance(name, method):
     """A batch takes the steps of a norm that bounds every run's own: errors are those of single runs, or smaller."""
@@ -421,8 +431,7 @@ def test_an_error_in_a_callback_stops_the_threads():
 
 
 def test_a_stopped_thread_leaves_its_run_at_the_next_call(monkeypatch):
-    """A run of 10 million steps is left within a second of the interruption."""
-    p = PROBLEMS["cnn-modes"]
+    """Runs of a minute in all are left soon after the interruption, after 0.2 s."""
     looks = iter(range(10))
 
     def interrupted(*args, **options):
@@ -432,12 +441,12 @@ def test_a_stopped_thread_leaves_its_run_at_the_next_call(monkeypatch):
 
     wait = threading_of_runs.wait
     monkeypatch.setattr(threading_of_runs, "wait", interrupted)
-    done = threading.Event()
-    clock = threading.Timer(20.0, done.set)
+    late = threading.Event()
+    clock = threading.Timer(15.0, late.set)
     clock.start()
     with pytest.raises(KeyboardInterrupt):
-        gradient_flow(p.network, p.moments, stack_weights([p.weights] * 2), [1e9], method="bs32", threads=2)
-    assert not done.is_set()
+        long_flows(threads=2)
+    assert not late.is_set()
     clock.cancel()
 
 
