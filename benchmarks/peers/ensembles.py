@@ -22,7 +22,7 @@ from benchmarks.peers import machine
 from benchmarks.peers.flows import HALF_DECADES
 from benchmarks.peers.measure import Start, measure
 from benchmarks.peers.problems import Floats, FlowProblem, coherent_problem
-from benchmarks.peers.solvers import SOLVERS, Ours, reference
+from benchmarks.peers.solvers import Ours, reference, solver_named
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _measure_small(config: Config) -> dict[str, Any]:
 
 def _start(problem: FlowProblem, weights: list[Floats], times: Floats) -> Start:
     """The same times for all runs, as an ensemble has them; B there by scipy at a tight tolerance."""
-    solved = SOLVERS["scipy packed"](problem).solve(weights, times, 1e-10, 1e-13 * problem.start_scale)
+    solved = solver_named("scipy packed", problem).solve(weights, times, 1e-10, 1e-13 * problem.start_scale)
     return Start(weights, times, solved.b)
 
 
@@ -120,7 +120,7 @@ def _ours(
 
 def _peer(name: str, problem: FlowProblem, config: Config, sampled: Sequence[Start]) -> dict[str, Any]:
     setting = _setting(
-        measure(SOLVERS[name](problem), problem, sampled, config.ladder, (config.target,)), config.target
+        measure(solver_named(name, problem), problem, sampled, config.ladder, (config.target,)), config.target
     )
     return {**setting, "seconds_of_all": config.n_runs * setting["median_seconds"], "timed": len(setting["seconds"])}
 
