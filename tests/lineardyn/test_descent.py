@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lineardyn import training
+from lineardyn import descent
 from lineardyn.moments import SecondMoments
 from lineardyn.networks import LinearCNN, LinearFCN
 from lineardyn.training import gradient_descent
@@ -140,7 +140,7 @@ def test_many_calls_of_a_kernel_equal_one(batch_size, flops, monkeypatch):
     data, network, weights = problem("cnn", 3)
     options = {"batch_size": batch_size, "rng": 3, "n_steps": 11, "record_every": 3, "weight_decay": 0.1}
     whole = descend(network, (data.images, data.targets), weights, **options)
-    monkeypatch.setattr(training, "CALL_FLOPS", flops)
+    monkeypatch.setattr(descent, "CALL_FLOPS", flops)
     cut = descend(network, (data.images, data.targets), weights, **options)
     assert np.array_equal(cut.t, whole.t)
     assert np.array_equal(cut.states, whole.states)
