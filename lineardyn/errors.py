@@ -24,7 +24,7 @@ class Status(Enum):
     """How a computation ended; the value is a sentence that says what to do about it."""
 
     SUCCESS = "The computation reached its end."
-    EVENT = "The run stopped at an event that was asked for."
+    EVENT = "The run stopped at an event that was asked for with terminal=True."
     MAX_STEPS = (
         "The number of steps reached max_steps before the last time asked for: raise max_steps, "
         "loosen rtol, shorten t_eval, or use method='rkc' (these flows are stiff)."

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lineardyn.flow import _stabilised_kernels
 from lineardyn.flow.arguments import KernelArguments, aligned
 
 __all__ = ["Screening", "can_screen"]
@@ -41,8 +40,8 @@ class Screening:
     scale: float
 
     @classmethod
-    def of(cls, arguments: KernelArguments, size: int, rtol: float) -> Screening:
-        """Room for states of ``size`` numbers; every frequency passive."""
+    def of(cls, arguments: KernelArguments, stages: Floats, rtol: float) -> Screening:
+        """Every frequency passive; ``stages (10, n)`` is room that is taken over."""
         outputs, terms = arguments.target.shape
         n = arguments.weights.size // 2
         spectra = arguments.rows.reshape(terms, 2, n)
@@ -51,8 +50,8 @@ class Screening:
         live = arguments.gain > 0.0
         largest = np.abs(arguments.target[:, live] / arguments.gain[live]).max(initial=0.0)
         return cls(
-            buffers=aligned((5, max(size, terms * 2 * n))),
-            stages=aligned((_stabilised_kernels.ROOM * size,)),
+            buffers=aligned((5, max(stages.shape[1], terms * 2 * n))),
+            stages=stages.reshape(-1),
             screen=screen,
             index=np.zeros(n, dtype=np.int64),
             residuals=np.zeros((5, outputs, terms)),

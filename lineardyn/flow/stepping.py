@@ -125,17 +125,17 @@ class _Run:
 
     def __init__(
         self, arguments: KernelArguments, layout: Layout, start: Floats, times: Floats, method: str,
-        rtol: float, atol: float, out: Floats | None = None,
+        rtol: float, atol: float, out: Floats | None = None, room: Floats | None = None,
     ) -> None:  # fmt: skip
-        """``start`` is padded, and taken over."""
+        """``start`` is padded, and taken over; ``room`` is that of a run which goes no further."""
         self.arguments, self.layout, self.times, self.method = arguments, layout, times, method
         self.rtol, self.atol = rtol, atol
         self.y = start
         self.tableau = TABLEAUS.get(method)
         n_stages = len(self.tableau.table) if self.tableau else _stabilised_kernels.ROOM
         entries = start.size // layout.padded * layout.length
-        rows = aligned((n_stages + 1, start.size))
-        self.stages, self.trial = rows[:n_stages], rows[n_stages]
+        self.room = aligned((n_stages + 1, start.size)) if room is None else room[: n_stages + 1]
+        self.stages, self.trial = self.room[:n_stages], self.room[n_stages]
         self.out = np.empty((len(times), entries)) if out is None else out
         self.since = 0.0
         self.at_rest: float | None = None
@@ -152,7 +152,9 @@ class _Run:
         self.control[_kernels.STEP] = self._first_step()
         self.screening: Screening | None = None
         self.laws: ConservationLaws | None = None
-        self._record_start()
+        if room is None and self.times[0] == 0.0:
+            self.out[0] = layout.unpad(self.y)
+            self.counts[_kernels.NEXT] = 1
 
     def _first_step(self) -> float:
         """The step at which a state that only grows errs by a hundredth of the tolerance."""
@@ -166,11 +168,6 @@ class _Run:
             return float(min(self.atol / fastest, span))
         stride = self.tableau.stride(0.01 / size) if self.tableau else (0.15 / size) ** (1.0 / 3.0)
         return float(min(stride * mean / fastest, span))
-
-    def _record_start(self) -> None:
-        if self.times[0] == 0.0:
-            self.out[0] = self.layout.unpad(self.y)
-            self.counts[_kernels.NEXT] = 1
 
     def advance_all(
         self,
@@ -287,8 +284,8 @@ class _Run:
 
     def stabilised(self, rtol: float, atol: float) -> _Run:
         """The rest of this run by RKC, from the point reached; what is recorded and counted goes on."""
-        run = _Run(self.arguments, self.layout, self.y, self.times, "rkc", rtol, atol)
-        run.out, run.laws, run.since = self.out, self.laws, float(self.control[_kernels.TIME])
+        run = _Run(self.arguments, self.layout, self.y, self.times, "rkc", rtol, atol, self.out, self.room)
+        run.laws, run.since = self.laws, float(self.control[_kernels.TIME])
         run.control[[_kernels.TIME, _kernels.STEP]] = self.control[[_kernels.TIME, _kernels.STEP]]
         run.counts[:4] = self.counts[:4]
         if can_screen(self.arguments):
@@ -297,7 +294,7 @@ class _Run:
 
     def screen(self) -> None:
         """Spend RKC's stages on the frequencies that matter only."""
-        self.screening = Screening.of(self.arguments, self.y.size, self.rtol)
+        self.screening = Screening.of(self.arguments, self.stages, self.rtol)
         slots = [_screened_kernels.THRESHOLD, _screened_kernels.SCALE]
         self.control[slots] = self.screening.threshold, self.screening.scale
         self.counts[_screened_kernels.ACTIVE] = -1
