@@ -6,6 +6,7 @@ ARGS ?=
 
 python := $(VENV)/bin/python
 suite := test,torch
+measured := flows stiffness_map scaling clock memory first_call training ensembles statistics
 
 .PHONY: report test test-light lint bench clean
 .DEFAULT_GOAL := report
@@ -26,8 +27,8 @@ lint: $(VENV)/.installed-dev
 	$(VENV)/bin/lint-imports
 
 bench: $(VENV)/.installed-$(suite),bench
-	$(python) -m benchmarks.peers.flows $(ARGS)
-	$(python) -m benchmarks.peers.training $(ARGS)
+	for name in $(measured); do $(python) -m benchmarks.peers.$$name $(ARGS) || exit 1; done
+	$(python) -m benchmarks.peers.render
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info report .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
