@@ -24,9 +24,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 __all__ = ["ScalarClock", "build_clock", "build_deep_clock", "build_linear_clock", "position_at"]
 
@@ -88,7 +88,7 @@ class ScalarClock:
         width = 1.0
         while excess(start + width) > 0.0:  # falls at least linearly in z: ends within a dozen doublings
             width *= 2.0
-        return self.time_of(float(brentq(excess, start, start + width, xtol=1e-15, rtol=1e-15)))
+        return self.time_of(float(scipy.optimize.brentq(excess, start, start + width, xtol=1e-15, rtol=1e-15)))
 
 
 def position_at(clocks: Sequence[ScalarClock], t: Floats) -> Floats:
@@ -208,7 +208,7 @@ def _deep_root(excess: Callable[[float], float], power: float) -> float:
         if excess(far) * at_start <= 0.0:
             break
         far *= 2.0
-    return float(brentq(excess, min(0.0, far), max(0.0, far), xtol=1e-300, rtol=1e-15, maxiter=500))
+    return float(scipy.optimize.brentq(excess, min(0.0, far), max(0.0, far), xtol=1e-300, rtol=1e-15, maxiter=500))
 
 
 def build_linear_clock(end: float, rate: float) -> ScalarClock:
@@ -309,7 +309,9 @@ def _root(c: Floats, log_p: Floats, log_n: Floats, s: float) -> float:
     theta = 0.0
     if abs(at_start) > 1e-9:  # else Newton alone is there in two steps
         far = -1.01 * at_start / float(c_rise.min())
-        theta = float(brentq(balance, min(0.0, far), max(0.0, far), xtol=1e-300, rtol=1e-14, maxiter=500))
+        theta = float(
+            scipy.optimize.brentq(balance, min(0.0, far), max(0.0, far), xtol=1e-300, rtol=1e-14, maxiter=500)
+        )
     for _ in range(3):
         grow, fade = np.exp(log_p + c_rise * theta), np.exp(log_n - c_fall * theta)
         theta += float((fade.sum() - grow.sum()) / (c_rise @ grow + c_fall @ fade))

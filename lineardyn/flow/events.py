@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from lineardyn.errors import ArgumentError
 from lineardyn.flow import _kernels
@@ -354,7 +354,9 @@ class Watcher:
         known = {start: self._values[i], end: value}
         margin = self._margins[i]
         return float(
-            brentq(lambda t: known[t] if t in known else margin(t, inside(t)), start, end, xtol=1e-300, maxiter=500)
+            scipy.optimize.brentq(
+                lambda t: known[t] if t in known else margin(t, inside(t)), start, end, xtol=1e-300, maxiter=500
+            )
         )
 
     def record(self, times: Floats, states: Floats) -> tuple[Floats, Floats]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator, eigsh
 
 from lineardyn.errors import ArgumentError
 from lineardyn.flow.arguments import KernelArguments, kernel_arguments, right_hand_side
@@ -78,6 +77,8 @@ class Landscape:
 
     def largest_curvature(self, state: Floats) -> float:
         """Largest eigenvalue of the Hessian."""
+        from scipy.sparse.linalg import LinearOperator, eigsh  # not needed to integrate: a tenth of the import
+
         curve, n = self.product(state), state.size
         if n <= 16:  # too small for Lanczos
             matrix = np.stack([curve(e) for e in np.eye(n)])
