@@ -84,9 +84,10 @@ def _complain(text: str, status: int) -> int:
 
 def _leave_if_threads_run(status: int) -> None:
     """Compiled code in a thread cannot be interrupted: do not make the user wait for it."""
-    if threading.current_thread() is threading.main_thread() and any(
-        t.name.startswith("ThreadPoolExecutor") for t in threading.enumerate()
-    ):
+    from proofs_check.report.runs import THREADS
+
+    ours = any(t.name.startswith(f"{THREADS}_") for t in threading.enumerate())
+    if ours and threading.current_thread() is threading.main_thread():
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

@@ -28,6 +28,9 @@ CAP = 10.0
 N_RECORDS = 160
 BIG = 10**8  # bytes of images above which two threads at a time keep memory small
 
+THREADS = "report"
+"""How the names of its threads begin."""
+
 
 @dataclass(frozen=True)
 class Curves:
@@ -140,7 +143,7 @@ def in_threads(
     """
     cores = os.cpu_count() or 1
     workers = min(cores, 2 if data_bytes > BIG else 8, max(len(jobs), 1))
-    executor = ThreadPoolExecutor(workers)
+    executor = ThreadPoolExecutor(workers, thread_name_prefix=THREADS)
     with threadpool_limits(1):
         try:
             futures: list[Future[T]] = [executor.submit(work, job) for job in jobs]
