@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 KRYLOV = 20
 """Directions kept while the lowest curvature is looked for: memory is that many states."""
 ROUNDS = 8
+CHUNK = 4096
 ROUND_OFF = 1e-12
 """A Krylov space ends where what is new is below this share of the largest curvature."""
 
@@ -143,21 +144,27 @@ class Landscape:
 
 def _ritz(curve: Callable[[Floats], Floats], start: Floats) -> tuple[Floats, Floats]:
     """Eigenvalues and vectors of ``curve`` in the Krylov space of ``start``: Lanczos, orthogonal to the last bit."""
-    basis, images = [start / np.linalg.norm(start)], []
-    largest = 0.0
-    for _ in range(min(KRYLOV, start.size)):
-        images.append(curve(basis[-1]))
-        rest = images[-1].copy()
+    most = min(KRYLOV, start.size)
+    span, projected = np.empty((most, start.size)), np.zeros((most, most))
+    span[0] = start / np.linalg.norm(start)
+    largest, count = 0.0, 0
+    while count < most:
+        rest = curve(span[count])
+        count += 1
+        projected[:count, count - 1] = span[:count] @ rest
+        largest = max(largest, float(np.linalg.norm(rest)))
         for _ in range(2):
-            for vector in basis:
+            for vector in span[:count]:
                 rest -= (vector @ rest) * vector
-        size, largest = float(np.linalg.norm(rest)), max(largest, float(np.linalg.norm(images[-1])))
-        if size <= ROUND_OFF * largest:
+        size = float(np.linalg.norm(rest))
+        if size <= ROUND_OFF * largest or count == most:
             break
-        basis.append(rest / size)
-    span = np.stack(basis[: len(images)])
-    values, turns = np.linalg.eigh(span @ np.stack(images).T)
-    return values, turns.T @ span
+        span[count] = rest / size
+    span = span[:count]
+    values, turns = np.linalg.eigh(projected[:count, :count], UPLO="U")
+    for i in range(0, span.shape[1], CHUNK):  # in place
+        span[:, i : i + CHUNK] = turns.T @ span[:, i : i + CHUNK]
+    return values, span
 
 
 def _derivative_stencil(depth: int) -> tuple[Floats, Floats]:
