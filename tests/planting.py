@@ -102,6 +102,8 @@ def _run(check: Check) -> str:
         test = getattr(test, "hypothesis", test)
         test = getattr(test, "inner_test", test)
         case = dict(check.case)
+        if check.before is not None:
+            getattr(module, check.before)(pytest.MonkeyPatch())
         if "data" in case:
             case["data"] = importlib.import_module("tests.strategies").make_data(*case["data"])
         if "monkeypatch" in case:

@@ -48,14 +48,18 @@ def split(images, targets, *cuts: int) -> list:
     return [(images[p[0] : p[-1] + 1], targets[p[0] : p[-1] + 1]) for p in parts if len(p)]
 
 
-@pytest.fixture(autouse=True)
-def small_pieces(monkeypatch):
+def in_small_pieces(monkeypatch):
     """Pieces of 4 images and blocks of 11, so that these few are read as many."""
     monkeypatch.setattr(sources, "PIECE_BYTES", 8 * 40 * 4)
     monkeypatch.setattr(accumulation, "PIECE_BYTES", 8 * 40 * 4)
     monkeypatch.setattr(accumulation, "GRAM_BLOCK_BYTES", 8 * 40 * 4)
     monkeypatch.setattr(accumulation, "FEWEST_IMAGES", 11)
     monkeypatch.setattr(packed_rows, "SLAB_BYTES", 8 * 48 * 15)
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch):
+    in_small_pieces(monkeypatch)
 
 
 def mapped(folder: Path, images: np.ndarray) -> np.memmap:

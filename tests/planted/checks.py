@@ -7,8 +7,8 @@ from typing import Any
 from tests.planted.error import Check
 
 
-def check(module: str, test: str, **case: Any) -> Check:
-    return Check(module, f"test_{test}", tuple(case.items()))
+def check(module: str, test: str, *, before: str | None = None, **case: Any) -> Check:
+    return Check(module, f"test_{test}", tuple(case.items()), before)
 
 
 DATA = ("incoherent", (2, 4, 3), 3, 1)
@@ -53,7 +53,13 @@ SUMS = {
 MODES = check("lineardyn.test_moments", "modes_are_the_thin_singular_value_decomposition", data=DATA, form="dense")
 SIGNS = check("lineardyn.test_moments", "largest_entry_of_each_mode_is_positive", data=DATA)
 UNION = check("lineardyn.test_moments", "a_plus_b_is_the_union", form="dense", data=DATA, cut=1)
-BATCHES_OF_DATA = check("lineardyn.test_moments", "batches_equal_the_whole", form="dense", data=DATA, size=2)
+BLOCKS = {
+    form: check(
+        "lineardyn.test_statistics_at_scale", "any_source_has_the_moments_of_the_sums",
+        before="in_small_pieces", name="list", form=form, tmp_path=None,
+    )
+    for form in ("modes", "dense", "samples")
+}  # fmt: skip
 UNION_OF_SAMPLES = check("lineardyn.test_moments", "a_plus_b_is_the_union", form="samples", data=DATA, cut=1)
 POWER = check("lineardyn.test_moments", "power_spectrum_is_the_mean_square_coefficient", form="dense", data=DATA)
 LOSS_OF_MODES = check(
@@ -107,11 +113,17 @@ RKC_STABLE = check(
 )
 RKC_ERROR = check("lineardyn.test_integrator_parts", "error_estimate_vanishes_on_quadratics_and_measures_cubics")
 RKC_HERMITE = check("lineardyn.test_integrator_parts", "interpolation_is_exact_on_cubics")
-RKC_CONTROL = check("lineardyn.test_integrator_parts", "step_control_aims_at_the_tolerance")
+CONTROL = {
+    order: check("lineardyn.test_integrator_parts", "step_control_aims_at_the_tolerance", order=order, power=power)
+    for order, power in ((2, 3), (4, 4))
+}
+REJECTION = check("lineardyn.test_integrator_parts", "a_rejected_step_is_shortened_by_its_error", order=4, power=4)
 PAIR_CONTROL = check("lineardyn.test_integrator_parts", "a_step_is_judged_by_the_rms_of_its_scaled_error")
 FIRST_STEP = check("lineardyn.test_integrator_parts", "what_the_first_step_is_chosen_by")
 CHANGE = check("lineardyn.test_integrator_parts", "auto_follows_the_sigmoid_through_its_change_of_method", row=True)
-RKC_COST = check("lineardyn.test_integrator_parts", "stages_grow_with_the_root_of_the_stiffness")
+NUMBER_OF_STAGES = check(
+    "lineardyn.test_integrator_parts", "stages_are_enough_and_not_more_than_needed", reach=30.0
+)
 CURVATURE = check("lineardyn.test_flow_order", "spectral_radius_is_that_of_the_hessian", name="cnn-decay")
 
 ROTATION = check("lineardyn.test_screened", "rotation_is_the_exact_flow_of_a_frozen_residual", seed=3, k=3, size=0.3)

@@ -53,55 +53,55 @@ PLANTED = {
         "lineardyn.flow._kernels", "first / np.sqrt(both * entries)", "first / np.sqrt(both)", by.PAIR_CONTROL
     ),
     "half of the Hessian": Planted(
-        "lineardyn.flow._kernels",
+        "lineardyn.flow._stabilised_kernels",
         "vector[i] = (image[i] - f[i]) / step",
         "vector[i] = (image[i] - f[i]) / (2 * step)",
         by.CURVATURE,
     ),
     "damping of RKC: n for n²": Planted(
-        "lineardyn.flow._kernels", "w0 = 1.0 + 2.0 / (13.0 * s * s)", "w0 = 1.0 + 2.0 / (13.0 * s)", by.RKC_STABLE
+        "lineardyn.flow._stabilised_kernels", "w0 = 1.0 + 2.0 / (13.0 * s * s)", "w0 = 1.0 + 2.0 / (13.0 * s)", by.RKC_STABLE
     ),
     "damping of RKC: none": Planted(
-        "lineardyn.flow._kernels", "w0 = 1.0 + 2.0 / (13.0 * s * s)", "w0 = 1.0 + 1e-9 / (13.0 * s * s)", by.RKC_STABLE
+        "lineardyn.flow._stabilised_kernels", "w0 = 1.0 + 2.0 / (13.0 * s * s)", "w0 = 1.0 + 1e-9 / (13.0 * s * s)", by.RKC_STABLE
     ),
     "w1 of RKC": Planted(
-        "lineardyn.flow._kernels", "w1 = np.sinh(arg) *", "w1 = np.cosh(arg) *", by.order("cnn-2-row", "rkc")
+        "lineardyn.flow._stabilised_kernels", "w1 = np.sinh(arg) *", "w1 = np.cosh(arg) *", by.order("cnn-2-row", "rkc")
     ),
     "first stage of RKC": Planted(
-        "lineardyn.flow._kernels", "mu_first = w1 * b_one", "mu_first = w1", by.order("cnn-2-row", "rkc")
+        "lineardyn.flow._stabilised_kernels", "mu_first = w1 * b_one", "mu_first = w1", by.order("cnn-2-row", "rkc")
     ),
     "second derivative of the Chebyshev polynomials": Planted(
-        "lineardyn.flow._kernels", "- ddt_two + 4.0 * dt_one", "- ddt_two + 2.0 * dt_one", by.order("cnn-2-row", "rkc")
+        "lineardyn.flow._stabilised_kernels", "- ddt_two + 4.0 * dt_one", "- ddt_two + 2.0 * dt_one", by.order("cnn-2-row", "rkc")
     ),
     "n for n² in b of RKC": Planted(
-        "lineardyn.flow._kernels", "b = ddt / (dt * dt)", "b = ddt / dt", by.order("cnn-2-row", "rkc")
+        "lineardyn.flow._stabilised_kernels", "b = ddt / (dt * dt)", "b = ddt / dt", by.order("cnn-2-row", "rkc")
     ),
     "gamma of RKC": Planted(
-        "lineardyn.flow._kernels", "gamma = -mu_f * a_one", "gamma = mu_f * a_one", by.order("cnn-2-row", "rkc")
+        "lineardyn.flow._stabilised_kernels", "gamma = -mu_f * a_one", "gamma = mu_f * a_one", by.order("cnn-2-row", "rkc")
     ),
     "error estimate of RKC": Planted(
-        "lineardyn.flow._kernels", "0.4 * h * (f0[i] + f1[i])", "0.8 * h * (f0[i] + f1[i])", by.RKC_ERROR
+        "lineardyn.flow._stabilised_kernels", "0.4 * h * (f0[i] + f1[i])", "0.8 * h * (f0[i] + f1[i])", by.RKC_ERROR
     ),
     "half the error estimate of RKC": Planted(
-        "lineardyn.flow._kernels",
+        "lineardyn.flow._stabilised_kernels",
         "e = 0.8 * (y[i] - z[i]) + 0.4 * h",
         "e = 0.4 * (y[i] - z[i]) + 0.2 * h",
         by.RKC_ERROR,
     ),
     "slope at the end of a step": Planted(
-        "lineardyn.flow._kernels",
+        "lineardyn.flow._stabilised_kernels",
         "c = -h * theta * theta * (1.0 - theta)",
         "c = h * theta * theta * (1.0 - theta)",
         by.RKC_HERMITE,
     ),
     "growth of RKC's steps": Planted(
-        "lineardyn.flow._kernels", "plain = error ** (-1.0 / 3.0)", "plain = error ** (-1.0 / 6.0)", by.RKC_CONTROL
+        "lineardyn.flow._stabilised_kernels", "growth, k = 10.0, 1.0 / (3.0", "growth, k = 10.0, 1.0 / (6.0", by.CONTROL[2]
     ),
     "stages of RKC: n² for n": Planted(
-        "lineardyn.flow._kernels",
-        "s = 1 + int(np.sqrt(1.54 * h * control[RADIUS] + 1.0))",
-        "s = 1 + int(1.54 * h * control[RADIUS] + 1.0)",
-        by.RKC_COST,
+        "lineardyn.flow._stabilised_kernels",
+        "min(np.sqrt(1.54 * h * radius + 1.0), most)",
+        "min(1.54 * h * radius + 1.0, most)",
+        by.NUMBER_OF_STAGES,
     ),
     "scale of the tolerance": Planted(
         "lineardyn.flow._kernels",

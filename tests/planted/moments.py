@@ -6,25 +6,25 @@ from tests.planted import checks as by
 from tests.planted.error import Planted
 
 PLANTED = {
-    "n² for n in Σ^yx": Planted("lineardyn.moments", "(sums.yx / n)", "(sums.yx / n**2)", by.SUMS["dense"]),
+    "n² for n in Σ^yx": Planted("lineardyn.estimation", "np.divide(sums.yx, n, ", "np.divide(sums.yx, n**2, ", by.SUMS["dense"]),
     "n - 1 for n in Σ^xx": Planted(
-        "lineardyn.moments", "_pack_gram(sums.xx / n,", "_pack_gram(sums.xx / (n - 1),", by.SUMS["dense"]
+        "lineardyn.estimation", "upper /= sums.n", "upper /= sums.n - 1", by.SUMS["dense"]
     ),
     "n² for n in the samples' weights": Planted(
-        "lineardyn.moments", "np.full(n, 1 / n)", "np.full(n, 1 / n**2)", by.SUMS["samples"]
+        "lineardyn.estimation", "np.full(n, 1 / n)", "np.full(n, 1 / n**2)", by.SUMS["samples"]
     ),
     "targets summed, not averaged": Planted(
-        "lineardyn.moments", "np.ascontiguousarray(y.T / n)", "np.ascontiguousarray(y.T)", by.LOSS_OF_MODES
+        "lineardyn.estimation", "= part.T / n", "= part.T", by.LOSS_OF_MODES
     ),
     "half of ⟨‖y‖²⟩": Planted(
-        "lineardyn.moments", "sums.target_power / n,", "sums.target_power / (2 * n),", by.SUMS["dense"]
+        "lineardyn.estimation", "sums.target_power / n,", "sums.target_power / (2 * n),", by.SUMS["dense"]
     ),
     "the last batch alone": Planted(
-        "lineardyn.accumulation", "self.xx += flat.T @ flat", "self.xx = flat.T @ flat", by.BATCHES_OF_DATA
+        "lineardyn.accumulation", "beta=1.0, c=self.xx", "beta=0.0, c=self.xx", by.BLOCKS["dense"]
     ),
     "cross term of the loss once": Planted("lineardyn.moments", "- 2 * cross + fit", "- cross + fit", by.LOSS),
     "loss without its half": Planted(
-        "lineardyn.moments", "0.5 * (gap + max(floor, 0.0))", "gap + max(floor, 0.0)", by.LOSS
+        "lineardyn.moments", "np.asarray(0.5 * (gap", "np.asarray(1.0 * (gap", by.LOSS
     ),
     "D = S² for D = K S²": Planted(
         "lineardyn.moments", "modes.d[kept].copy()", "modes.s[kept] ** 2", by.slope("cnn", 2, "modes")

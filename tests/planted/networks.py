@@ -28,7 +28,7 @@ PLANTED = {
         "lineardyn.networks", "packed[: -len(kernels[-1]), 1]", "packed[:, 1]", by.PREDICTOR
     ),
     "last layer unpacked like a convolution": Planted(
-        "lineardyn.networks", "spectra[-1] = spectra[-1].conj()", "spectra[-1] = spectra[-1]", by.LOSSLESS
+        "lineardyn.networks", "[s.conj() for s in spectra[conjugate]]", "spectra[conjugate]", by.LOSSLESS
     ),
     "first layer unpacked conjugated": Planted(
         "lineardyn.networks",
@@ -105,6 +105,9 @@ PLANTED = {
         by.PREDICTIONS,
     ),
     "balanced start of a fully connected network: scale² for scale": Planted(
-        "lineardyn.networks", "(scale * out @ into.T)", "(scale**2 * out @ into.T)", by.BALANCED_FCN
+        "lineardyn.networks",
+        "modes.u[:, kept])\n        return [np.ascontiguousarray(scale * out",
+        "modes.u[:, kept])\n        return [np.ascontiguousarray(scale**2 * out",
+        by.BALANCED_FCN,
     ),
 }
