@@ -109,7 +109,7 @@ def _run(check: Check) -> str:
         if "monkeypatch" in case:
             case["monkeypatch"] = pytest.MonkeyPatch()  # nothing to undo: what it changes is forgotten
         test(**case)
-    except Exception as failure:
+    except (Exception, pytest.fail.Exception) as failure:  # the latter where no exception comes that should
         return f"{type(failure).__name__}: {str(failure).strip().splitlines()[0] if str(failure).strip() else ''}"
     return "passed"
 

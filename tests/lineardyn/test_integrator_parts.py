@@ -14,7 +14,7 @@ from lineardyn.flow.tableaus import TABLEAUS
 from lineardyn.moments import SecondMoments
 from lineardyn.networks import LinearCNN, LinearFCN
 from tests import oracles
-from tests.lineardyn.problems import cosine_images
+from tests.lineardyn.problems import cosine_images, solve
 
 
 def linear_flow(rates):
@@ -204,7 +204,7 @@ def test_where_stages_are_limited_the_step_is_as_long_as_they_allow(most):
     assert h / 2.0 * 1e4 == pytest.approx(table.lengths[list(table.n_stages).index(s)], rel=1e-12)
 
 
-@pytest.mark.parametrize("rtol", [1e-3, 1e-5, 1e-7])
+@pytest.mark.parametrize("rtol", [1e-3, 1e-5, 1e-7, 1e-10])
 def test_round_off_of_the_most_stages_is_a_tenth_of_the_tolerance(rtol):
     """Of ROCK4 it is what the last stages make of it in the fastest direction, ``w(-ℓ) ε``; of RKC ``s² ε``."""
     lost = {s: quartic(np.array(zeros), np.array(-length)) * 2.2e-16 for s, length, zeros in RECURRENCES}
@@ -261,6 +261,16 @@ def test_auto_follows_the_sigmoid_through_its_change_of_method(row):
     for mode, m in enumerate([2, 1 if row else 2]):
         wanted = oracles.sigmoid(times, modes.s[mode], b0[mode], n_pixels, m)
         assert np.abs(run.effective_singular_values[:, mode, mode] / wanted - 1).max() <= 20e-3
+
+
+@pytest.mark.parametrize("rtol", [1e-2, 1e-5, stepping.FINEST_STABILISED / 2])
+def test_auto_starts_with_a_tenth_of_the_tolerance(rtol):
+    """Up to the change of method, to the last bit; with all of it where RKC's order is too low for a change."""
+    share = 0.1 if rtol >= 1e-8 else 1.0
+    auto = solve("cnn-2-row", "auto", rtol=rtol, atol=1e-2 * rtol)
+    plain = solve("cnn-2-row", "dop853", rtol=share * rtol, atol=1e-2 * share * rtol)
+    assert auto.stats["method"] == "dop853"
+    assert np.array_equal(auto.states, plain.states)
 
 
 # --- screened frequencies --------------------------------------------------------------------------------------------

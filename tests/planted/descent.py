@@ -87,7 +87,10 @@ PLANTED = {
         by.LARGEST_RATE,
     ),
     "half of the Hessian of a small network": Planted(
-        "lineardyn.flow.landscape", "0.5 * (matrix + matrix.T)", "0.25 * (matrix + matrix.T)", by.LARGEST_RATE_OF_A_PIXEL
+        "lineardyn.flow.landscape",
+        "0.5 * (matrix + matrix.T)",
+        "0.25 * (matrix + matrix.T)",
+        by.LARGEST_RATE_OF_A_PIXEL,
     ),
     "too many draws in a later call": Planted(
         "lineardyn.training", "size=(stop - start, batch)", "size=(stop, batch)", by.CUT

@@ -7,7 +7,10 @@ from tests.planted.error import Planted
 
 PLANTED = {
     "DFT not unitary": Planted(
-        "lineardyn.fourier", 'scipy.fft.fft2(_double(values), norm="ortho")', "scipy.fft.fft2(_double(values))", by.TRANSFORM
+        "lineardyn.fourier",
+        'scipy.fft.fft2(_double(values), norm="ortho")',
+        "scipy.fft.fft2(_double(values))",
+        by.TRANSFORM,
     ),
     "conjugate of the DFT": Planted(
         "lineardyn.fourier",
@@ -61,7 +64,10 @@ PLANTED = {
         "lineardyn.fourier", "np.where(mirrored, 1.0, -1.0)", "np.where(mirrored, -1.0, 1.0)", by.PACKING
     ),
     "packed images without √P": Planted(
-        "lineardyn.fourier", 'scipy.fft.rfft2(_double(images), norm="ortho")', "scipy.fft.rfft2(_double(images))", by.PACKING
+        "lineardyn.fourier",
+        'scipy.fft.rfft2(_double(images), norm="ortho")',
+        "scipy.fft.rfft2(_double(images))",
+        by.PACKING,
     ),
     "row of a mirrored frequency": Planted(
         "lineardyn.fourier", "np.where(mirrored, -u % height, u)", "np.where(mirrored, u, u)", by.PACKING

@@ -110,4 +110,20 @@ PLANTED = {
         "modes.u[:, kept])\n        return [np.ascontiguousarray(scale**2 * out",
         by.BALANCED_FCN,
     ),
+    "a correlation read as a convolution": Planted(
+        "lineardyn.networks", 'if self.convention == "convolution":', "if True:", by.CORRELATION
+    ),
+    "a correlation written as a convolution": Planted(
+        "lineardyn.networks",
+        'slice(-1, None) if self.convention == "convolution" else slice(None)',
+        "slice(-1, None)",
+        by.CORRELATION,
+    ),
+    "P outputs too many in Glorot's fan_out": Planted(
+        "lineardyn.networks", "(p * last[0], last[1])", "(p * last[0], p * last[1])", by.GLOROT
+    ),
+    "a rank one too high": Planted("lineardyn.networks", "return wanted\n", "return wanted + 1\n", by.LOW_RANK),
+    "low rank out of phase": Planted(
+        "lineardyn.networks", "into.conj().swapaxes(1, 2)", "into.swapaxes(1, 2)", by.LOW_RANK
+    ),
 }
