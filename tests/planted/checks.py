@@ -260,3 +260,30 @@ CLOCK = check(
 CLOCK_VALUES = check(
     "lineardyn.test_closed_form_clock", "effective_singular_values_and_kernel_spectrum_are_those_of_the_weights"
 )
+DEEP_CLOCK = check(
+    "lineardyn.test_closed_form_depth", "clock_is_the_flow_at_every_depth",
+    case=("cnn", (2, 2), (2, 3, 3), 2), scale=0.3,
+)  # fmt: skip
+CLOCK_LIMIT = check(
+    "lineardyn.test_closed_form_depth", "stable_learning_rate_is_two_over_the_largest_curvature",
+    case=("cnn", (1, 1), (1, 4, 4), 3),
+)  # fmt: skip
+EXPONENTS = check("lineardyn.test_closed_form_depth", "exponents_are_the_slopes_of_the_clock", depth=2)
+MEMORY = check("lineardyn.test_closed_form_depth", "deep_networks_remember_their_start")
+DEEP_SIGMOID = check(
+    "lineardyn.test_closed_form_deep_cosines", "deep_sigmoid_is_the_flow_of_a_pure_cosine", frequency=(1, 2), depth=3
+)
+DEEP_TIME = check(
+    "lineardyn.test_closed_form_deep_cosines", "deep_sigmoid_inverts_the_learning_time",
+    depth=3, log_b0=-3.0, place=0.5,
+)  # fmt: skip
+DEEP_RECURSION = check(
+    "lineardyn.test_closed_form_deep_cosines", "deep_recursion_is_gradient_descent_in_pixel_space",
+    kind="cnn", depth=3, share=0.05,
+)  # fmt: skip
+DEEP_LIMIT = check(
+    "lineardyn.test_closed_form_deep_cosines", "deep_fixed_point_is_stable_below_the_limit_and_not_above",
+    depth=3, s=1.2, d=0.7, n_pixels=9,
+)  # fmt: skip
+RUNS = check("lineardyn.test_closed_form_sgd", "every_run_of_four_steps_in_pixel_space", kind="cnn", depth=2)
+CLOCK_DRAWS = check("lineardyn.test_closed_form_discrete", "clock_recursion_counts_draws_as_sgd_does")
