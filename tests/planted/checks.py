@@ -75,6 +75,12 @@ BLOCKS = {
 }  # fmt: skip
 UNION_OF_SAMPLES = check("lineardyn.test_moments", "a_plus_b_is_the_union", form="samples", data=DATA, cut=1)
 POWER = check("lineardyn.test_moments", "power_spectrum_is_the_mean_square_coefficient", form="dense", data=DATA)
+COSINES = check("lineardyn.test_data_synthetic", "cosine_follows_its_definition_rows_first")
+POWER_LAW = check("lineardyn.test_data_synthetic", "power_law_images_have_that_spectrum", shape=(8, 8), exponent=2.0)
+PLANTED_MODES = check(
+    "lineardyn.test_data_synthetic", "planted_modes_have_the_singular_values_asked_for",
+    seed=0, k=3, log_range=1.0, exponent=2.0,
+)  # fmt: skip
 CENTRED = check(
     "lineardyn.test_statistics_at_scale", "centring_streams",
     before="in_small_pieces", form="dense", source="memory", tmp_path=None,
@@ -197,6 +203,8 @@ REGRESSION = {
     for ridge in (False, True)
 }  # fmt: skip
 SADDLE = check("lineardyn.test_steady_state", "a_saddle_that_the_theorem_must_not_promise_away")
+REST = check("lineardyn.test_faults", "rest_is_a_minimum_or_a_gradient_of_zero")
+SLOW = check("lineardyn.test_faults", "a_slow_direction_is_no_rest")
 NEVER = check("lineardyn.test_steady_state", "a_mode_that_is_never_learned_is_named")
 
 
@@ -287,3 +295,8 @@ DEEP_LIMIT = check(
 )  # fmt: skip
 RUNS = check("lineardyn.test_closed_form_sgd", "every_run_of_four_steps_in_pixel_space", kind="cnn", depth=2)
 CLOCK_DRAWS = check("lineardyn.test_closed_form_discrete", "clock_recursion_counts_draws_as_sgd_does")
+FAST_CLOCK = check("lineardyn.test_closed_form_fast", "one_frequency_is_the_sigmoid_at_the_ends_too")
+BOTH_CLOCKS = check("lineardyn.test_closed_form_fast", "clock_gives_the_same_by_both_ways", scale=0.02)
+ANY_START = check(
+    "lineardyn.test_closed_form_any_start", "any_start_of_a_network_in_pixel_space", case="common phase", scale=1.0
+)

@@ -81,4 +81,37 @@ PLANTED = {
     "half the step of the clock recursion": Planted(
         "lineardyn.closed_form.discrete", "kappa + rate * c", "kappa + 0.5 * rate * c", by.CLOCK_STEPS
     ),
+    "spacing of the tables of a clock": Planted(
+        "lineardyn.closed_form._kernels", "g0 = 1.0 / v1", "g0 = 1.001 / v1", by.FAST_CLOCK
+    ),
+    "end of the tables of a clock": Planted(
+        "lineardyn.closed_form._kernels", "-0.5 * v2 * g0 * g0", "-v2 * g0 * g0", by.FAST_CLOCK
+    ),
+    "decay of the smallest and the largest rate": Planted(
+        "lineardyn.closed_form._kernels",
+        "ratio[f] = np.exp(-(rate - 2.0 * mean) * spacing)",
+        "ratio[f] = np.exp(-(rate - mean) * spacing)",
+        by.BOTH_CLOCKS,
+    ),
+    "polynomials of a clock read at the wrong end": Planted(
+        "lineardyn.closed_form._kernels",
+        "u, level = x / spacing - low, 0.0",
+        "u, level = 1.0 - x / spacing + low, 0.0",
+        by.BOTH_CLOCKS,
+    ),
+    "√m missing from any start": Planted(
+        "lineardyn.closed_form.any_start", '"n_pixels", n_pixels) / m', '"n_pixels", n_pixels)', by.ANY_START
+    ),
+    "eigenvalues from any start": Planted(
+        "lineardyn.closed_form.any_start", "np.hypot(g, 2.0 * s)", "np.hypot(g, s)", by.ANY_START
+    ),
+    "other outputs from any start stay": Planted(
+        "lineardyn.closed_form.any_start",
+        "a0 * (rest / norm)[:, None]",
+        "a0 * np.ones_like(norm)[:, None]",
+        by.ANY_START,
+    ),
+    "half of an integral from any start": Planted(
+        "lineardyn.closed_form.any_start", "largest * finite * exprel", "0.5 * largest * finite * exprel", by.ANY_START
+    ),
 }

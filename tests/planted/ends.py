@@ -62,4 +62,10 @@ PLANTED = {
     "a mode that is never learned, not named": Planted(
         "lineardyn.closed_form.steady_state", "if np.isinf(clock.theta(np.inf)[r])]", "if False]", by.NEVER
     ),
+    # rest
+    "a saddle is rest": Planted("lineardyn.flow.rest", " or values[0] < -GROWTH * largest", "", by.REST),
+    "what is slow is rest": Planted(
+        "lineardyn.flow.rest", "NOISE * largest * size)", "NEAR * largest * size)", by.SLOW
+    ),
+    "round-off is no rest": Planted("lineardyn.flow.rest", "rate * force * self", "0.0 * force * self", by.REST),
 }

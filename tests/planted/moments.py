@@ -1,4 +1,4 @@
-"""Second moments and modes."""
+"""Second moments and modes, however data come; synthetic data."""
 
 from __future__ import annotations
 
@@ -84,5 +84,21 @@ PLANTED = {
     ),
     "the mean is the deviation from the first image": Planted(
         "lineardyn.accumulation", "(first + total / n)", "(total / n)", by.CENTRED
+    ),
+    "the mean added, not taken off": Planted(
+        "lineardyn.accumulation", "x[filled : filled + n] -= mean", "x[filled : filled + n] += mean", by.CENTRED
+    ),
+    # synthetic data
+    "amplitudes of cosines halved": Planted(
+        "lineardyn.data.synthetic", "np.stack([a * _cosine", "np.stack([0.5 * a * _cosine", by.COSINES
+    ),
+    "power for its root": Planted(
+        "lineardyn.data.synthetic", "fft2(noise) * np.sqrt(power)", "fft2(noise) * power", by.POWER_LAW
+    ),
+    "half of the exponent": Planted(
+        "lineardyn.data.synthetic", "log_power = -alpha", "log_power = -0.5 * alpha", by.POWER_LAW
+    ),
+    "K missing in planted modes": Planted(
+        "lineardyn.data.synthetic", "(len(s) * s)[:, None]", "s[:, None]", by.PLANTED_MODES
     ),
 }
