@@ -119,6 +119,7 @@ def next_step(order, error, h=0.1, **slots):
     control, counts = controlled(**slots)
     kernels.accept(control, counts, error, h, order)
     assert counts[_kernels.STEPS] == 1
+    assert counts[_kernels.UNTIL_RADIUS] == -1
     return control[_kernels.STEP]
 
 
@@ -261,6 +262,24 @@ def test_auto_follows_the_sigmoid_through_its_change_of_method(row):
     for mode, m in enumerate([2, 1 if row else 2]):
         wanted = oracles.sigmoid(times, modes.s[mode], b0[mode], n_pixels, m)
         assert np.abs(run.effective_singular_values[:, mode, mode] / wanted - 1).max() <= 20e-3
+
+
+@pytest.mark.parametrize("rtol", [1e-3, 1e-6])
+def test_auto_changes_where_the_rest_of_the_way_is_cheaper(rtol):
+    """``√(SN/2) + 2N`` right-hand sides of RKC, ``N = 4 rtol^(-1/3)``, S = ρ·span, against DOP853's, 12 a step of 3/ρ.
+
+    It pays from the S on where both are equal, ``√S = (√(N/2) + √(N/2 + 32N))/8``.
+    """
+    network, moments = linear_flow([1.0])
+    arguments, layout = flow_arguments(network, moments, 0.0)
+    n = 4.0 * rtol ** (-1.0 / 3.0)
+    limit = ((np.sqrt(n / 2) + np.sqrt(n / 2 + 32 * n)) / 8) ** 2
+    for stiffness, wanted in [(0.95 * limit, False), (1.05 * limit, True)]:
+        start, share = layout.pad(network.pack([np.ones((1, 1))])), stepping.EARLY_SHARE
+        run = stepping._Run(arguments, layout, start, np.array([5.0]), "dop853", share * rtol, 1.0)
+        radius = stiffness / 4.0
+        run.control[[_kernels.TIME, _kernels.RADIUS, _kernels.STEP]] = 1.0, radius, 3.0 / radius
+        assert run._gains_by_stabilising() == wanted
 
 
 @pytest.mark.parametrize("rtol", [1e-2, 1e-5, stepping.FINEST_STABILISED / 2])

@@ -76,4 +76,10 @@ PLANTED = {
         "share = EARLY_SHARE if switching else 1.0",
         by.EARLY_SHARE[5e-9],
     ),
+    "auto changes whatever it costs": Planted(
+        "lineardyn.flow.stepping", "+ 2.0 * n_steps < explicit", "+ 2.0 * n_steps < np.inf", by.GAIN
+    ),
+    "tenfold tolerance in what RKC costs": Planted(
+        "lineardyn.flow.stepping", "(self.rtol / EARLY_SHARE) ** (-1.0", "self.rtol ** (-1.0", by.GAIN
+    ),
 }

@@ -124,6 +124,9 @@ PLANTED = {
         "(error / control[OLD_ERROR])",
         by.CONTROL[4],
     ),
+    "spectral radius estimated once for ever": Planted(
+        "lineardyn.flow._stabilised_kernels", "counts[UNTIL_RADIUS] -= 1", "pass", by.CONTROL[2]
+    ),
     "a rejected step of ROCK4": Planted(
         "lineardyn.flow._stabilised_kernels",
         "0.8 * error ** (-1.0 / (3.0 if order == 2 else 4.0))",
