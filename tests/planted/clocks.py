@@ -81,10 +81,10 @@ PLANTED = {
     "half the step of the clock recursion": Planted(
         "lineardyn.closed_form.discrete", "kappa + rate * c", "kappa + 0.5 * rate * c", by.CLOCK_STEPS
     ),
-    "spacing of the tables of a clock": Planted(
+    "speed at the end of the tables of a clock": Planted(
         "lineardyn.closed_form._kernels", "g0 = 1.0 / v1", "g0 = 1.001 / v1", by.FAST_CLOCK
     ),
-    "end of the tables of a clock": Planted(
+    "curvature at the end of the tables of a clock": Planted(
         "lineardyn.closed_form._kernels", "-0.5 * v2 * g0 * g0", "-v2 * g0 * g0", by.FAST_CLOCK
     ),
     "decay of the smallest and the largest rate": Planted(

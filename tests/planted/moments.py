@@ -61,7 +61,7 @@ PLANTED = {
         "yield Block(x, y)\n                yield Block(x, y)\n",
         by.BLOCKS["samples"],
     ),
-    "images of a full block left out": Planted(
+    "images of the last block not counted": Planted(
         "lineardyn.accumulation", "self.n += len(x)", "self.n += len(x) // 11 * 11", by.BLOCKS["dense"]
     ),
     "projections of the last block alone": Planted(
