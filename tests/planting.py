@@ -102,12 +102,14 @@ def _run(check: Check) -> str:
         test = getattr(test, "hypothesis", test)
         test = getattr(test, "inner_test", test)
         case = dict(check.case)
+        if check.before is not None:
+            getattr(module, check.before)(pytest.MonkeyPatch())
         if "data" in case:
             case["data"] = importlib.import_module("tests.strategies").make_data(*case["data"])
         if "monkeypatch" in case:
             case["monkeypatch"] = pytest.MonkeyPatch()  # nothing to undo: what it changes is forgotten
         test(**case)
-    except Exception as failure:
+    except (Exception, pytest.fail.Exception) as failure:  # the latter where no exception comes that should
         return f"{type(failure).__name__}: {str(failure).strip().splitlines()[0] if str(failure).strip() else ''}"
     return "passed"
 

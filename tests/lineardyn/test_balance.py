@@ -21,6 +21,7 @@ from tests.lineardyn.problems import METHODS
 
 WIDTHS = {2: (3,), 3: (2, 4), 4: (3, 1, 2), 5: (2, 2, 1, 3)}
 TIMES = np.array([0.0, 0.2, 0.5, 1.0])
+CONSERVED = {"rkc": 1e-6, "geometric": 1e-13}
 
 depths = pytest.mark.parametrize("depth", sorted(WIDTHS))
 kinds = pytest.mark.parametrize("kind", ["cnn", "fcn"])
@@ -59,12 +60,12 @@ def change(then, weights, factor=1.0):
 @depths
 @kinds
 def test_flow_conserves_every_balance_matrix(kind, depth, method):
-    """To rtol, 1e-9: seen 8e-11. RKC's error is rtol^(2/3) = 1e-6: seen 9e-8."""
+    """To rtol, 1e-9: seen 8e-11. RKC's error is rtol^(2/3) = 1e-6: seen 9e-8. Restored: 1e-13, seen 2e-15."""
     network, moments, weights = problem(kind, depth)
     run = gradient_flow(network, moments, weights, TIMES, method=method, rtol=1e-9, atol=1e-12)
     start = balances(weights)
     for i in range(len(run)):
-        assert change(start, run.weights(i)) <= (1e-6 if method == "rkc" else 1e-9) * size(run.weights(i))
+        assert change(start, run.weights(i)) <= CONSERVED.get(method, 1e-9) * size(run.weights(i))
     moved = oracles.worst(run.weights(-1), weights)
     assert moved > 0.1  # else nothing was put to the test
 

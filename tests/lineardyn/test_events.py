@@ -79,7 +79,7 @@ def test_any_fraction_of_any_mode_is_the_time_of_its_clock(fraction, mode, seed)
         assert t is None
 
 
-@pytest.mark.parametrize(("method", "order"), [("bs32", 3), ("tsit5", 5), ("dop853", 8), ("rkc", 2)])
+@pytest.mark.parametrize(("method", "order"), [("bs32", 3), ("tsit5", 5), ("dop853", 8), ("rkc", 2), ("rock4", 4)])
 def test_times_converge_with_the_tolerance(method, order):
     """Error ∝ rtol^(p/(p+1)) or better: rtol^(2/3) is 464 over four decades; 30, as loose tolerances do better."""
     network, moments, weights, _, _ = cosines(scale=1e-2)

@@ -8,8 +8,9 @@ import time
 import numpy as np
 import pytest
 
-from lineardyn import LinearCNN, SecondMoments, gradient_descent, gradient_flow, max_learning_rate
+from lineardyn import LinearCNN, SecondMoments, gradient_descent, gradient_flow, max_learning_rate, steady_state
 from lineardyn.errors import ComputationError, Status
+from lineardyn.flow.rest import rest_of
 from tests.lineardyn.problems import METHODS, PROBLEMS, cosine_images, solve
 
 SOON = 20.0  # seconds: compilation apart each takes one or two on an idle machine; a hang takes for ever
@@ -91,6 +92,35 @@ def test_what_is_slow_is_no_rest(method, max_steps):
         network, moments, [np.zeros((1, 1, 2, 1))], [0.0, 1e12], method=method, max_steps=max_steps, throw=False
     )
     assert run.status is Status.MAX_STEPS
+
+
+def test_rest_is_a_minimum_or_a_gradient_of_zero():
+    """Two cosines learned; the same with the second at 1e-14 of that, a saddle with a gradient below round-off."""
+    moments = SecondMoments.from_data(cosine_images((4, 6), [(1, 2), (0, 1)], [1.0, 0.5]), np.eye(2))
+    network = LinearCNN((1, 4, 6), n_outputs=2)
+    learned = steady_state(network, moments, network.init_balanced(moments, 0.1, rng=0)).weights
+    saddle = [w.copy() for w in learned]
+    for w in saddle:
+        spectrum = np.fft.fft2(w, axes=(1, 2))
+        spectrum[:, 0, [1, 5]] *= 1e-14
+        w[...] = np.fft.ifft2(spectrum, axes=(1, 2)).real
+    rest = rest_of(network, moments, 0.0)
+    end = rest(network.pack([w * (1 + 1e-10) for w in learned]))
+    assert end is not None
+    assert all(np.abs(a - b).max() <= 1e-9 for a, b in zip(network.unpack(end), learned, strict=True))
+    assert max(np.abs(g).max() for g in network.gradient(network.unpack(end), moments)) <= 1e-13
+    assert rest(network.pack(saddle)) is None
+    zero = np.zeros(end.size)
+    assert np.array_equal(rest(zero), zero)
+
+
+def test_a_slow_direction_is_no_rest():
+    """One layer, powers 1 and 1e-10, the first learned: what is left of the gradient is 1e-10, and all of it real."""
+    images = np.array([[[[1.0, 0.0]]], [[[0.0, 1e-5]]]])
+    moments = SecondMoments.from_data(images, np.array([[1.0], [1e-5]]), form="dense")
+    network = LinearCNN((1, 1, 2), widths=(), n_outputs=1)
+    assert rest_of(network, moments, 0.0)(network.pack([np.array([[[[1.0], [0.0]]]])])) is None
+    assert rest_of(network, moments, 0.0)(network.pack([np.array([[[[1.0], [1.0]]]])])) is not None
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -179,7 +179,7 @@ def steps_of(network, moments, weights, n_steps, method, screened=False):
     return run
 
 
-@pytest.mark.parametrize("method", ["bs32", "tsit5", "dop853", "rkc"])
+@pytest.mark.parametrize("method", ["bs32", "tsit5", "dop853", "rkc", "rock4"])
 @pytest.mark.parametrize("name", ["cnn-modes", "cnn-dense-channels", "cnn-samples-deep", "fcn-dense"])
 def test_laws_hold_in_each_step_of_any_integrator(name, method):
     p = PROBLEMS[name]

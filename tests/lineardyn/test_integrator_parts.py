@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lineardyn.flow import _kernels, _screened_kernels
-from lineardyn.flow.arguments import kernel_arguments
+from lineardyn.flow import _kernels, _screened_kernels, stepping
+from lineardyn.flow import _stabilised_kernels as kernels
+from lineardyn.flow.arguments import flow_arguments, kernel_arguments
 from lineardyn.flow.gradient_flow import gradient_flow
+from lineardyn.flow.rock4 import RECURRENCES, most_stages, quartic, recurrences
 from lineardyn.flow.tableaus import TABLEAUS
 from lineardyn.moments import SecondMoments
 from lineardyn.networks import LinearCNN, LinearFCN
 from tests import oracles
-from tests.lineardyn.problems import cosine_images
+from tests.lineardyn.problems import cosine_images, solve
 
 
 def linear_flow(rates):
@@ -24,15 +26,19 @@ def linear_flow(rates):
     return network, moments
 
 
-def stability(n_stages, z, h=0.5):
-    """RKC's stability polynomial at -z: one step of ``dy/dt = -z/h y``."""
+def one_step(order, n_stages, z, h=0.5):
+    """``(R(-z), estimated error)`` of one step of ``dy/dt = -z/h y`` from 1, by RKC (order 2) or ROCK4."""
     network, moments = linear_flow([z / h])
     arguments = kernel_arguments(network, moments, 0.0)
     arguments = arguments._replace(target=np.zeros_like(arguments.target))
-    y = network.pack([np.ones((1, 1))])
-    f0, one, two, f = (np.empty_like(y) for _ in range(4))
-    _kernels.flow(y, f0, *arguments)
-    return float(_kernels.rkc_step(y, f0, h, n_stages, one, two, f, *arguments)[0] / y[0])
+    y, table = network.pack([np.ones((1, 1))]), recurrences()
+    stages = np.full((kernels.ROOM, y.size), np.nan)
+    _kernels.flow(y, stages[kernels.BASE], *arguments)
+    row = list(table.n_stages).index(n_stages) if order == 4 else 0
+    steps = (row, table.starts, table.steps, table.ends)
+    new, error = kernels.stabilised_step(y, stages, h, order, n_stages, *steps, 1.0, 0.0, 1.0, *arguments)
+    assert stages[kernels.NEW][0] == pytest.approx(-z / h * new[0], rel=1e-12)
+    return float(new[0] / y[0]), float(error / abs(y[0]))
 
 
 @pytest.mark.parametrize("n_stages", [2, 3, 5, 9, 20])
@@ -42,9 +48,23 @@ def test_steps_damp_up_to_the_limit_that_stages_are_chosen_for(n_stages):
     0.653. And the limit is no more than needed: at 1.4 times it steps grow.
     """
     limit = 0.653 * (n_stages**2 - 1)
-    inside = [abs(stability(n_stages, z)) for z in np.linspace(0.4, limit, 200)]
+    inside = [abs(one_step(2, n_stages, z)[0]) for z in np.linspace(0.4, limit, 200)]
     assert max(inside) <= 1 - 0.3 / 13
-    assert abs(stability(n_stages, 1.4 * limit)) > 1
+    assert abs(one_step(2, n_stages, 1.4 * limit)[0]) > 1
+
+
+@pytest.mark.parametrize("n_stages", [5, 8, 12, 24])
+def test_steps_of_rock_damp_up_to_the_limit_that_stages_are_chosen_for(n_stages):
+    """``|R(-z)|`` at most the ripple 0.8 up to the tabulated ℓ, and no more than needed: at 1.2 ℓ steps grow.
+
+    The ripple is exact to the rounding of the table, which the last stages multiply by up to ℓ⁴/110: 1e-5.
+    """
+    table = recurrences()
+    limit = table.lengths[list(table.n_stages).index(n_stages)]
+    inside = [abs(one_step(4, n_stages, z)[0]) for z in np.linspace(0.4, limit, 200)]
+    assert max(inside[i] for i, z in enumerate(np.linspace(0.4, limit, 200)) if z > 5.0) <= 0.8 + 1e-5
+    assert max(inside) < 1
+    assert abs(one_step(4, n_stages, 1.2 * limit)[0]) > 1
 
 
 def test_error_estimate_vanishes_on_quadratics_and_measures_cubics():
@@ -53,8 +73,28 @@ def test_error_estimate_vanishes_on_quadratics_and_measures_cubics():
     for power, wanted in [(2, 0.0), (3, 0.4 * h**3)]:
         y, z = np.full(4, t**power), np.full(4, (t + h) ** power)
         f0, f1 = power * np.full(4, t ** (power - 1)), power * np.full(4, (t + h) ** (power - 1))
-        error = _kernels.rkc_error(y, z, f0, f1, h, 4.0, 1e-3, 1e-2)
+        error = kernels._rkc_error(y, z, f0, f1, h, 4.0, 1e-3, 1e-2)
         assert error == pytest.approx(wanted / (1e-2 + 1e-3 * z[0]), rel=1e-10, abs=1e-12)
+
+
+@pytest.mark.parametrize("n_stages", [5, 9, 20])
+def test_error_estimate_of_rock_is_half_of_the_term_of_order_four(n_stages):
+    """On ``dy/dt = -z y`` a method of order 3 that lacks half of ``z⁴/24`` errs by ``z⁴/48``; the next term is O(z⁵).
+
+    Twice the step: 16 times the error, to 2 z of it.
+    """
+    errors = [one_step(4, n_stages, z, h=1.0)[1] for z in (0.01, 0.02)]
+    assert errors[0] == pytest.approx(0.01**4 / 48, rel=0.04)
+    assert errors[1] / errors[0] == pytest.approx(16.0, rel=0.04)
+
+
+def test_error_of_rock_is_the_rms_of_its_scaled_estimate():
+    """``(1/n Σ (h Σ_j e_j k_j / (atol + rtol max(|y|, |z|)))²)^½``, the fifth stage f at the new point."""
+    rng, h, n = np.random.default_rng(2), 0.3, 30
+    y, z, k, end = rng.standard_normal(n), rng.standard_normal(n), rng.standard_normal((5, n)), rng.standard_normal(15)
+    scale = 1e-3 + 1e-2 * np.maximum(np.abs(y), np.abs(z))
+    wanted = np.sqrt(np.mean((h * end[10:] @ k / scale) ** 2))
+    assert kernels._rock_error(y, z, *k, h, end, float(n), 1e-2, 1e-3) == pytest.approx(wanted, rel=1e-12)
 
 
 def test_interpolation_is_exact_on_cubics():
@@ -62,15 +102,122 @@ def test_interpolation_is_exact_on_cubics():
     slope, out = cubic.deriv(), np.empty(1)
     for theta in (0.0, 0.2, 0.7, 1.0):
         ends = [np.array([p(t)]) for p in (cubic, slope) for t in (0.0, h)]
-        _kernels.hermite(out, *ends, h, theta)
+        kernels.hermite(out, *ends, h, theta)
         assert out[0] == pytest.approx(cubic(theta * h), rel=1e-14)
 
 
-def test_step_control_aims_at_the_tolerance():
-    """An estimate of order 3: a step c times as long has c³ of the error, so the next one errs by 0.9³."""
+def controlled(**slots):
+    """``control`` and ``counts`` with these slots set."""
+    control, counts = np.zeros(11), np.zeros(11, dtype=np.int64)
+    for name, value in slots.items():
+        (counts if name == "UNTIL_RADIUS" else control)[getattr(_kernels, name)] = value
+    return control, counts
+
+
+def next_step(order, error, h=0.1, **slots):
+    """The step after an accepted one."""
+    control, counts = controlled(**slots)
+    kernels.accept(control, counts, error, h, order)
+    assert counts[_kernels.STEPS] == 1
+    assert counts[_kernels.UNTIL_RADIUS] == -1
+    return control[_kernels.STEP]
+
+
+# Their error estimates are of order h³ and h⁴
+powers = pytest.mark.parametrize(("order", "power"), [(2, 3), (4, 4)])
+
+
+@powers
+def test_step_control_aims_at_the_tolerance(order, power):
+    """A step c times as long has c^p of the error, so the next one errs by 0.9^p; ten times longer or shorter at most.
+
+    Predicting: errors that grew by e from the step before to this one will grow by e once more
+    [Sommeijer, Shampine, Verwer 1997, eq 2.11].
+    """
     for error in (0.02, 0.3, 1.0):
-        assert _kernels.chebyshev_growth(error, 0.0, 0.1, 0.0) ** 3 * error == pytest.approx(0.9**3)
-    assert _kernels.chebyshev_growth(0.0, 1.0, 0.1, 0.1) == 10.0
+        assert (next_step(order, error) / 0.1) ** power * error == pytest.approx(0.9**power)
+        grown = next_step(order, error, OLD_STEP=0.1, OLD_ERROR=error / 3)
+        assert (grown / 0.1) ** power * error * 3 == pytest.approx(0.9**power)
+        shorter = next_step(order, error, OLD_STEP=0.2, OLD_ERROR=error)  # at half the step the same: 2^p worse
+        assert (shorter / 0.1) ** power * error * 2**power == pytest.approx(0.9**power)
+        assert next_step(order, error, OLD_STEP=0.1, OLD_ERROR=3 * error) == pytest.approx(next_step(order, error))
+    assert next_step(order, 0.0) == pytest.approx(0.9)
+    assert next_step(order, 1e-9) == pytest.approx(1.0)
+    assert next_step(order, 1.0, OLD_STEP=0.1, OLD_ERROR=1e-9) == pytest.approx(0.01)
+    assert next_step(order, 0.3, FIXED=5.0, STEP=0.1) == 0.1
+
+
+@powers
+def test_a_rejected_step_is_shortened_by_its_error(order, power):
+    """To 0.8^p of the tolerance, ten times shorter at most; the radius is estimated anew unless that was just done."""
+    for error in (1.5, 40.0):
+        control, counts = controlled(UNTIL_RADIUS=kernels.REUSE)
+        assert not kernels.reject(control, counts, error, 1.0, 0.1, order)
+        assert (control[_kernels.STEP] / 0.1) ** power * error == pytest.approx(0.8**power)
+        assert counts[_kernels.REJECTED] == 1
+        assert counts[_kernels.UNTIL_RADIUS] == kernels.REUSE
+    for error in (1e9, np.inf, np.nan):
+        control, counts = controlled(UNTIL_RADIUS=2)
+        assert not kernels.reject(control, counts, error, 1.0, 0.1, order)
+        assert control[_kernels.STEP] == pytest.approx(0.01)
+        assert counts[_kernels.UNTIL_RADIUS] == 0
+        assert kernels.reject(control, counts, error, 1.0, 1e-17, order) == (not np.isfinite(error))
+
+
+# --- stages ----------------------------------------------------------------------------------------------------------
+
+
+def stages_for(order, reach, most=kernels.MOST):
+    """``(s, h)`` of a step of 2 where the spectral radius is ``reach/2``."""
+    table = recurrences()
+    s, row, h = kernels.choose_stages(order, 2.0, reach / 2.0, most, table.n_stages, table.lengths)
+    assert order == 2 or table.n_stages[row] == s
+    return s, h
+
+
+@pytest.mark.parametrize("reach", [0.0, 0.1, 1.0, 7.0, 30.0, 1e3, 8e3])
+def test_stages_are_enough_and_not_more_than_needed(reach):
+    """RKC: ``hρ <= 0.653 (s² - 1)`` [eq 2.4 of the same]; ROCK4: ``hρ <= ℓ_s``, the next smaller of the table is not.
+
+    RKC has two at least, and one more where the square root is a whole number.
+    """
+    s, h = stages_for(2, reach)
+    assert h == 2.0
+    assert reach <= 0.653 * (s**2 - 1)
+    assert s == 2 or reach > 0.64 * ((s - 1) ** 2 - 1)
+    table = recurrences()
+    s, h = stages_for(4, reach)
+    row = list(table.n_stages).index(s)
+    assert h == 2.0
+    assert reach <= table.lengths[row]
+    assert row == 0 or reach > table.lengths[row - 1]
+
+
+@pytest.mark.parametrize("most", [5, 7, 17, 60])
+def test_where_stages_are_limited_the_step_is_as_long_as_they_allow(most):
+    """At most ``most`` stages, of ROCK4 the next lower number of its table."""
+    s, h = stages_for(2, 1e4, most)
+    assert s == most
+    assert 0.98 <= h / 2.0 * 1e4 / (0.653 * (s**2 - 1)) <= 1.0
+    table = recurrences()
+    s, h = stages_for(4, 1e4, most)
+    assert s == max(n for n in table.n_stages if n <= most)
+    assert h / 2.0 * 1e4 == pytest.approx(table.lengths[list(table.n_stages).index(s)], rel=1e-12)
+
+
+@pytest.mark.parametrize("rtol", [1e-3, 1e-5, 1e-7, 1e-10])
+def test_round_off_of_the_most_stages_is_a_tenth_of_the_tolerance(rtol):
+    """Of ROCK4 it is what the last stages make of it in the fastest direction, ``w(-ℓ) ε``; of RKC ``s² ε``."""
+    lost = {s: quartic(np.array(zeros), np.array(-length)) * 2.2e-16 for s, length, zeros in RECURRENCES}
+    most = most_stages(rtol)
+    assert lost[most] <= 0.1 * rtol
+    assert min([x for s, x in lost.items() if s > most], default=np.inf) > 0.099 * rtol
+    network, moments = linear_flow([1.0])
+    arguments, layout = flow_arguments(network, moments, 0.0)
+    start = layout.pad(network.pack([np.ones((1, 1))]))
+    runs = [stepping._Run(arguments, layout, start, np.ones(1), m, rtol, 1.0) for m in ("rkc", "rock4")]
+    assert runs[1].most_stages == most
+    assert runs[0].most_stages == min(kernels.MOST, int(np.sqrt(0.1 * rtol / 2.3e-16)))
 
 
 def test_a_step_is_judged_by_the_rms_of_its_scaled_error():
@@ -91,11 +238,14 @@ def test_what_the_first_step_is_chosen_by():
     assert _kernels.growth(y, f, 30.0, 1e-2, 1e-3) == pytest.approx(wanted, rel=1e-13)
 
 
-def test_stages_grow_with_the_root_of_the_stiffness():
-    """``s = 1 + √(1.54 h ρ + 1)`` for the radius estimated, 10% more than ρ; no step is longer than the whole."""
+@pytest.mark.parametrize(("method", "length"), [("rkc", 0.65), ("rock4", 0.34)])
+def test_stages_grow_with_the_root_of_the_stiffness(method, length):
+    """``s² ≈ hρ/0.65`` (RKC) or ``hρ/0.34`` (ROCK4) for the radius estimated, a fifth more than ρ from below; no step
+    is longer than the whole. One more for the rounding, and a tenth more for the gaps of the table.
+    """
     network, moments = linear_flow([1.0, 300.0])
-    run = gradient_flow(network, moments, network.init_small(1.0, rng=0), [1.0], method="rkc", rtol=1e-3)
-    assert 10 <= run.stats["max_stages"] <= 2 + np.sqrt(1.54 * 1.15 * 300 + 1)
+    run = gradient_flow(network, moments, network.init_small(1.0, rng=0), [1.0], method=method, rtol=1e-3)
+    assert 10 <= run.stats["max_stages"] <= 2 + 1.1 * np.sqrt(1.2 * 300 / length + 1)
 
 
 @pytest.mark.parametrize("row", [True, False])
@@ -112,6 +262,34 @@ def test_auto_follows_the_sigmoid_through_its_change_of_method(row):
     for mode, m in enumerate([2, 1 if row else 2]):
         wanted = oracles.sigmoid(times, modes.s[mode], b0[mode], n_pixels, m)
         assert np.abs(run.effective_singular_values[:, mode, mode] / wanted - 1).max() <= 20e-3
+
+
+@pytest.mark.parametrize("rtol", [1e-3, 1e-6])
+def test_auto_changes_where_the_rest_of_the_way_is_cheaper(rtol):
+    """``√(SN/2) + 2N`` right-hand sides of RKC, ``N = 4 rtol^(-1/3)``, S = ρ·span, against DOP853's, 12 a step of 3/ρ.
+
+    It pays from the S on where both are equal, ``√S = (√(N/2) + √(N/2 + 32N))/8``.
+    """
+    network, moments = linear_flow([1.0])
+    arguments, layout = flow_arguments(network, moments, 0.0)
+    n = 4.0 * rtol ** (-1.0 / 3.0)
+    limit = ((np.sqrt(n / 2) + np.sqrt(n / 2 + 32 * n)) / 8) ** 2
+    for stiffness, wanted in [(0.95 * limit, False), (1.05 * limit, True)]:
+        start, share = layout.pad(network.pack([np.ones((1, 1))])), stepping.EARLY_SHARE
+        run = stepping._Run(arguments, layout, start, np.array([5.0]), "dop853", share * rtol, 1.0)
+        radius = stiffness / 4.0
+        run.control[[_kernels.TIME, _kernels.RADIUS, _kernels.STEP]] = 1.0, radius, 3.0 / radius
+        assert run._gains_by_stabilising() == wanted
+
+
+@pytest.mark.parametrize("rtol", [1e-2, 1e-5, stepping.FINEST_STABILISED / 2])
+def test_auto_starts_with_a_tenth_of_the_tolerance(rtol):
+    """Up to the change of method, to the last bit; with all of it where RKC's order is too low for a change."""
+    share = 0.1 if rtol >= 1e-8 else 1.0
+    auto = solve("cnn-2-row", "auto", rtol=rtol, atol=1e-2 * rtol)
+    plain = solve("cnn-2-row", "dop853", rtol=share * rtol, atol=1e-2 * share * rtol)
+    assert auto.stats["method"] == "dop853"
+    assert np.array_equal(auto.states, plain.states)
 
 
 # --- screened frequencies --------------------------------------------------------------------------------------------

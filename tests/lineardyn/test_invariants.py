@@ -91,7 +91,7 @@ def test_drift_is_the_change_of_the_balance(name):
         assert drift[i] == pytest.approx(change / size, rel=1e-6, abs=1e-13)
 
 
-@pytest.mark.parametrize("method", ["bs32", "tsit5", "dop853", "rkc"])
+@pytest.mark.parametrize("method", ["bs32", "tsit5", "dop853", "rkc", "rock4"])
 def test_drift_is_within_the_tolerance_of_the_flow(method):
     """λ = 0: a step of relative error rtol moves the balance by no more than that; some 10² steps."""
     p = PROBLEMS["cnn-samples-deep"]

@@ -18,7 +18,7 @@ from tests import oracles
 from tests import strategies as own
 from tests.lineardyn.problems import LADDER, METHODS, hessian, reference, solve
 
-ORDERS = {"bs32": 3, "tsit5": 5, "dop853": 8, "rkc": 2}
+ORDERS = {"bs32": 3, "tsit5": 5, "dop853": 8, "rkc": 2, "rock4": 4, "geometric": 8}
 # At rtol 1e-8 a step, some 10² steps of flows that mostly contract: seen 1.5e-8 (bs32 on the bottleneck) and, RKC being
 # of order 2 with errors of rtol^(2/3) = 5e-6, 1.4e-6.
 BOUND = {"rkc": 1e-5}
@@ -98,7 +98,14 @@ def test_many_calls_of_a_kernel_equal_one(method, monkeypatch):
 
 # Numbers of steps over 2.5 times the inverse of the largest curvature along the way: the order is read off the last two
 # whose errors are above round-off.
-COUNTS = {"bs32": [20, 40], "tsit5": [4, 5, 6, 8], "dop853": [1, 2, 3, 4, 5, 8], "rkc": [20, 40]}
+COUNTS = {
+    "bs32": [20, 40],
+    "tsit5": [4, 5, 6, 8],
+    "dop853": [1, 2, 3, 4, 5, 8],
+    "rkc": [20, 40],
+    "rock4": [10, 20],
+    "geometric": [1, 2, 3, 4, 5, 8],
+}
 
 
 @pytest.mark.parametrize("method", stepping.METHODS)

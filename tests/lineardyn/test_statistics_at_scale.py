@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from lineardyn import LinearCNN, SecondMoments, accumulation, gradient_descent, gradient_flow, packed_rows, sources
 from lineardyn.errors import ArgumentError, DataFileError
-from lineardyn.fourier import half_spectrum
 from tests import oracles
 from tests import strategies as own
 from tests.lineardyn.test_moments import close, same_moments
@@ -48,14 +47,18 @@ def split(images, targets, *cuts: int) -> list:
     return [(images[p[0] : p[-1] + 1], targets[p[0] : p[-1] + 1]) for p in parts if len(p)]
 
 
-@pytest.fixture(autouse=True)
-def small_pieces(monkeypatch):
+def in_small_pieces(monkeypatch):
     """Pieces of 4 images and blocks of 11, so that these few are read as many."""
     monkeypatch.setattr(sources, "PIECE_BYTES", 8 * 40 * 4)
     monkeypatch.setattr(accumulation, "PIECE_BYTES", 8 * 40 * 4)
     monkeypatch.setattr(accumulation, "GRAM_BLOCK_BYTES", 8 * 40 * 4)
     monkeypatch.setattr(accumulation, "FEWEST_IMAGES", 11)
     monkeypatch.setattr(packed_rows, "SLAB_BYTES", 8 * 48 * 15)
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch):
+    in_small_pieces(monkeypatch)
 
 
 def mapped(folder: Path, images: np.ndarray) -> np.memmap:
@@ -592,48 +595,3 @@ def test_rows_beyond_memory_are_told_where_to_go(monkeypatch):
     monkeypatch.setattr(packed_rows.np, "empty", no_memory)
     with pytest.raises(ArgumentError, match=r"GiB as rows of form='samples'.*store='rows.npy'"):
         packed_rows._reserve(10**6, 10**6)
-
-
-# --- can these fail? --------------------------------------------------------------------------------------------------
-
-
-def last_block_over_its_own_number(original):
-    return lambda source, length: (
-        b._replace(images=b.images * 1.01) if len(b.images) == 6 else b for b in original(source, length)
-    )
-
-
-def first_block_twice(original):
-    def wrong(source, length):
-        for i, block in enumerate(original(source, length)):
-            yield block
-            if i == 0:
-                yield block
-
-    return wrong
-
-
-def conjugate_missing(original):
-    def wrong(self, images, out=None):
-        packed = original(self, images, out)
-        packed[..., 1, :] *= -1
-        return packed
-
-    return wrong
-
-
-PLANTED = {
-    "the last block has a weight of its own": (accumulation, "blocks", last_block_over_its_own_number, "list", "dense"),
-    "a block is counted twice": (accumulation, "blocks", first_block_twice, "memmap uint8", "samples"),
-    "the conjugate is missing": (type(half_spectrum((2, 2))), "pack_images", conjugate_missing, "dask", "samples"),
-}
-
-
-@pytest.mark.parametrize("name", PLANTED)
-def test_planted_error_is_noticed(name, monkeypatch, tmp_path):
-    owner, attribute, wrong, source, form = PLANTED[name]
-    check = test_any_source_has_the_moments_of_the_sums
-    check(source, form, tmp_path)
-    monkeypatch.setattr(owner, attribute, wrong(getattr(owner, attribute)))
-    with pytest.raises(AssertionError):
-        check(source, form, tmp_path)

@@ -6,9 +6,35 @@ check notices is a hole in the suite: write the test that kills it.
 
 from __future__ import annotations
 
-from tests.planted import closed_forms, descent, fourier, integrators, moments, networks, results, right_hand_sides
+from tests.planted import (
+    clocks,
+    closed_forms,
+    conservation,
+    descent,
+    ends,
+    fourier,
+    integrators,
+    moments,
+    networks,
+    results,
+    right_hand_sides,
+    stabilised,
+)
 from tests.planted.error import Planted
 
-SUBJECTS = (fourier, networks, moments, right_hand_sides, integrators, descent, results, closed_forms)
+SUBJECTS = (
+    fourier,
+    networks,
+    moments,
+    right_hand_sides,
+    integrators,
+    stabilised,
+    conservation,
+    ends,
+    descent,
+    results,
+    closed_forms,
+    clocks,
+)
 PLANTED: dict[str, Planted] = {name: error for subject in SUBJECTS for name, error in subject.PLANTED.items()}
 assert len(PLANTED) == sum(len(subject.PLANTED) for subject in SUBJECTS), "two planted errors have one name"

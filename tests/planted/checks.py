@@ -7,8 +7,8 @@ from typing import Any
 from tests.planted.error import Check
 
 
-def check(module: str, test: str, **case: Any) -> Check:
-    return Check(module, f"test_{test}", tuple(case.items()))
+def check(module: str, test: str, *, before: str | None = None, **case: Any) -> Check:
+    return Check(module, f"test_{test}", tuple(case.items()), before)
 
 
 DATA = ("incoherent", (2, 4, 3), 3, 1)
@@ -46,6 +46,19 @@ ONE_VALUE = check(
 )
 NORMAL = check("lineardyn.test_networks", "small_start_is_normal_in_pixel_space", kind="cnn")
 
+CORRELATION = check(
+    "lineardyn.test_deep_networks", "gradient_equals_finite_differences",
+    channels=2, widths=(1, 3), convention="correlation",
+)  # fmt: skip
+GLOROT = check(
+    "lineardyn.test_starts", "variance_of_each_layer",
+    kind="cnn", name="init_glorot", distribution="normal", excess=2.0,
+)  # fmt: skip
+LOW_RANK = check(
+    "lineardyn.test_starts", "low_rank_start_has_that_rank_and_is_balanced",
+    kind="cnn", convention="convolution", shape=(4, 3), channels=3, widths=(3,), outputs=3, seed=0, rank=2,
+)  # fmt: skip
+
 SUMS = {
     form: check("lineardyn.test_moments", "exact_forms_equal_the_sums_over_samples", form=form, data=DATA)
     for form in ("dense", "samples")
@@ -53,9 +66,25 @@ SUMS = {
 MODES = check("lineardyn.test_moments", "modes_are_the_thin_singular_value_decomposition", data=DATA, form="dense")
 SIGNS = check("lineardyn.test_moments", "largest_entry_of_each_mode_is_positive", data=DATA)
 UNION = check("lineardyn.test_moments", "a_plus_b_is_the_union", form="dense", data=DATA, cut=1)
-BATCHES_OF_DATA = check("lineardyn.test_moments", "batches_equal_the_whole", form="dense", data=DATA, size=2)
+BLOCKS = {
+    form: check(
+        "lineardyn.test_statistics_at_scale", "any_source_has_the_moments_of_the_sums",
+        before="in_small_pieces", name="list", form=form, tmp_path=None,
+    )
+    for form in ("modes", "dense", "samples")
+}  # fmt: skip
 UNION_OF_SAMPLES = check("lineardyn.test_moments", "a_plus_b_is_the_union", form="samples", data=DATA, cut=1)
 POWER = check("lineardyn.test_moments", "power_spectrum_is_the_mean_square_coefficient", form="dense", data=DATA)
+COSINES = check("lineardyn.test_data_synthetic", "cosine_follows_its_definition_rows_first")
+POWER_LAW = check("lineardyn.test_data_synthetic", "power_law_images_have_that_spectrum", shape=(8, 8), exponent=2.0)
+PLANTED_MODES = check(
+    "lineardyn.test_data_synthetic", "planted_modes_have_the_singular_values_asked_for",
+    seed=0, k=3, log_range=1.0, exponent=2.0,
+)  # fmt: skip
+CENTRED = check(
+    "lineardyn.test_statistics_at_scale", "centring_streams",
+    before="in_small_pieces", form="dense", source="memory", tmp_path=None,
+)  # fmt: skip
 LOSS_OF_MODES = check(
     "lineardyn.test_networks", "loss_and_gradient_agree_in_the_three_forms", data=COHERENT, widths=(2,)
 )
@@ -105,19 +134,79 @@ TINY_ROTATION = check(
 RKC_STABLE = check(
     "lineardyn.test_integrator_parts", "steps_damp_up_to_the_limit_that_stages_are_chosen_for", n_stages=5
 )
+ROCK_STABLE = check(
+    "lineardyn.test_integrator_parts", "steps_of_rock_damp_up_to_the_limit_that_stages_are_chosen_for", n_stages=8
+)
+ROCK_ORDER = check("lineardyn.test_flow_order", "rock_is_of_fourth_order_with_any_number_of_stages", n_stages=8)
+ROCK_TREES = check("lineardyn.test_rock4", "conditions_of_order_four_hold_and_those_of_order_five_do_not", row=3)
+ROCK_ERROR = check(
+    "lineardyn.test_integrator_parts", "error_estimate_of_rock_is_half_of_the_term_of_order_four", n_stages=9
+)
+ROCK_RMS = check("lineardyn.test_integrator_parts", "error_of_rock_is_the_rms_of_its_scaled_estimate")
+LIMITED = check(
+    "lineardyn.test_integrator_parts", "where_stages_are_limited_the_step_is_as_long_as_they_allow", most=17
+)
+ROUND_OFF_OF_STAGES = check(
+    "lineardyn.test_integrator_parts", "round_off_of_the_most_stages_is_a_tenth_of_the_tolerance", rtol=1e-10
+)
+GAIN = check("lineardyn.test_integrator_parts", "auto_changes_where_the_rest_of_the_way_is_cheaper", rtol=1e-3)
+EARLY_SHARE = {
+    rtol: check("lineardyn.test_integrator_parts", "auto_starts_with_a_tenth_of_the_tolerance", rtol=rtol)
+    for rtol in (1e-2, 5e-9)
+}
 RKC_ERROR = check("lineardyn.test_integrator_parts", "error_estimate_vanishes_on_quadratics_and_measures_cubics")
 RKC_HERMITE = check("lineardyn.test_integrator_parts", "interpolation_is_exact_on_cubics")
-RKC_CONTROL = check("lineardyn.test_integrator_parts", "step_control_aims_at_the_tolerance")
+CONTROL = {
+    order: check("lineardyn.test_integrator_parts", "step_control_aims_at_the_tolerance", order=order, power=power)
+    for order, power in ((2, 3), (4, 4))
+}
+REJECTION = check("lineardyn.test_integrator_parts", "a_rejected_step_is_shortened_by_its_error", order=4, power=4)
 PAIR_CONTROL = check("lineardyn.test_integrator_parts", "a_step_is_judged_by_the_rms_of_its_scaled_error")
 FIRST_STEP = check("lineardyn.test_integrator_parts", "what_the_first_step_is_chosen_by")
 CHANGE = check("lineardyn.test_integrator_parts", "auto_follows_the_sigmoid_through_its_change_of_method", row=True)
-RKC_COST = check("lineardyn.test_integrator_parts", "stages_grow_with_the_root_of_the_stiffness")
+NUMBER_OF_STAGES = check("lineardyn.test_integrator_parts", "stages_are_enough_and_not_more_than_needed", reach=30.0)
 CURVATURE = check("lineardyn.test_flow_order", "spectral_radius_is_that_of_the_hessian", name="cnn-decay")
 
 ROTATION = check("lineardyn.test_screened", "rotation_is_the_exact_flow_of_a_frozen_residual", seed=3, k=3, size=0.3)
 SMALL_ROTATION = check("lineardyn.test_integrator_parts", "what_a_rotation_puts_where_nothing_was_is_exact", size=3e-4)
 MEAN_RESIDUAL = check("lineardyn.test_integrator_parts", "frozen_residual_is_the_mean_of_both_ends", outputs=6)
 PASSIVE = check("lineardyn.test_integrator_parts", "passive_frequencies_have_their_part_in_the_predictor", outputs=6)
+
+LAWS = check(
+    "lineardyn.test_geometric", "laws_hold_at_every_frequency_and_recorded_time",
+    name="two-channels", rtol=1e-4, decay=0.1,
+)  # fmt: skip
+LAWS_OF_NUMBERS = check(
+    "lineardyn.test_geometric", "restoration_leaves_the_predictor_alone", name="cnn-modes", size=0.1
+)
+LAWS_OF_STEPS = check(
+    "lineardyn.test_geometric", "laws_hold_in_each_step_of_any_integrator", name="cnn-dense-channels", method="dop853"
+)
+SLOPE_OF_LAWS = check("lineardyn.test_geometric", "the_gradient_goes_along", name="cnn-dense-channels", decay=0.3)
+SLOPE_OF_NUMBERS = check("lineardyn.test_geometric", "the_gradient_goes_along", name="cnn-decay", decay=0.3)
+
+LEARNED = check(
+    "lineardyn.test_events", "any_fraction_of_any_mode_is_the_time_of_its_clock", fraction=0.3, mode=0, seed=1
+)
+LOSS_EVENT = check("lineardyn.test_events", "loss_counts_the_penalty")
+TERMINAL = check("lineardyn.test_events", "a_terminal_event_is_the_last_point_of_the_run")
+UNWATCHED = check(
+    "lineardyn.test_events",
+    "steps_are_the_same_to_the_last_bit_and_the_state_at_the_event_is_the_recorded_one",
+    name="cnn-dense-channels", method="dop853",
+)  # fmt: skip
+PLATEAU = check("lineardyn.test_events", "what_is_slow_is_not_over")
+REGRESSION = {
+    ridge: check(
+        "lineardyn.test_steady_state", "one_layer_ends_at_the_least_squares_nearest_to_its_start",
+        kind="cnn", form="samples", ridge=ridge, data=DATA,
+    )
+    for ridge in (False, True)
+}  # fmt: skip
+SADDLE = check("lineardyn.test_steady_state", "a_saddle_that_the_theorem_must_not_promise_away")
+REST = check("lineardyn.test_faults", "rest_is_a_minimum_or_a_gradient_of_zero")
+SLOW = check("lineardyn.test_faults", "a_slow_direction_is_no_rest")
+NEVER = check("lineardyn.test_steady_state", "a_mode_that_is_never_learned_is_named")
 
 
 def descent(kind: str, batch_size: int | None, depth: int = 3) -> Check:
@@ -179,4 +268,36 @@ CLOCK = check(
 )  # fmt: skip
 CLOCK_VALUES = check(
     "lineardyn.test_closed_form_clock", "effective_singular_values_and_kernel_spectrum_are_those_of_the_weights"
+)
+DEEP_CLOCK = check(
+    "lineardyn.test_closed_form_depth", "clock_is_the_flow_at_every_depth",
+    case=("cnn", (2, 2), (2, 3, 3), 2), scale=0.3,
+)  # fmt: skip
+CLOCK_LIMIT = check(
+    "lineardyn.test_closed_form_depth", "stable_learning_rate_is_two_over_the_largest_curvature",
+    case=("cnn", (1, 1), (1, 4, 4), 3),
+)  # fmt: skip
+EXPONENTS = check("lineardyn.test_closed_form_depth", "exponents_are_the_slopes_of_the_clock", depth=2)
+MEMORY = check("lineardyn.test_closed_form_depth", "deep_networks_remember_their_start")
+DEEP_SIGMOID = check(
+    "lineardyn.test_closed_form_deep_cosines", "deep_sigmoid_is_the_flow_of_a_pure_cosine", frequency=(1, 2), depth=3
+)
+DEEP_TIME = check(
+    "lineardyn.test_closed_form_deep_cosines", "deep_sigmoid_inverts_the_learning_time",
+    depth=3, log_b0=-3.0, place=0.5,
+)  # fmt: skip
+DEEP_RECURSION = check(
+    "lineardyn.test_closed_form_deep_cosines", "deep_recursion_is_gradient_descent_in_pixel_space",
+    kind="cnn", depth=3, share=0.05,
+)  # fmt: skip
+DEEP_LIMIT = check(
+    "lineardyn.test_closed_form_deep_cosines", "deep_fixed_point_is_stable_below_the_limit_and_not_above",
+    depth=3, s=1.2, d=0.7, n_pixels=9,
+)  # fmt: skip
+RUNS = check("lineardyn.test_closed_form_sgd", "every_run_of_four_steps_in_pixel_space", kind="cnn", depth=2)
+CLOCK_DRAWS = check("lineardyn.test_closed_form_discrete", "clock_recursion_counts_draws_as_sgd_does")
+FAST_CLOCK = check("lineardyn.test_closed_form_fast", "one_frequency_is_the_sigmoid_at_the_ends_too")
+BOTH_CLOCKS = check("lineardyn.test_closed_form_fast", "clock_gives_the_same_by_both_ways", scale=0.02)
+ANY_START = check(
+    "lineardyn.test_closed_form_any_start", "any_start_of_a_network_in_pixel_space", case="common phase", scale=1.0
 )

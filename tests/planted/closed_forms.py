@@ -20,15 +20,15 @@ PLANTED = {
     ),
     "√2 in the learning time": Planted(
         "lineardyn.closed_form.sigmoid",
-        "growth / (2.0 * np.sqrt(pixels / m)) / s_",
-        "growth / (2.0 * np.sqrt(pixels)) / s_",
+        "(2.0 * np.sqrt(pixels / m)) / s_",
+        "(2.0 * np.sqrt(pixels)) / s_",
         by.LEARNING_TIME,
     ),
     "one factor of two layers": Planted(
         "lineardyn.closed_form.discrete", "b *= factor * factor", "b *= factor", by.RECURSION
     ),
     "√m missing in the recursion": Planted(
-        "lineardyn.closed_form.discrete", '"n_pixels", n_pixels) / m))', '"n_pixels", n_pixels)))', by.RECURSION
+        "lineardyn.closed_form.discrete", '"n_pixels", n_pixels) / m', '"n_pixels", n_pixels)', by.RECURSION
     ),
     "K missing under one sample a step": Planted(
         "lineardyn.closed_form.discrete",
@@ -37,12 +37,12 @@ PLANTED = {
         by.COUNTS,
     ),
     "K missing in the stable rate": Planted(
-        "lineardyn.closed_form.discrete", '* goal * check_count("n_classes", n_classes))', "* goal)", by.STABLE
+        "lineardyn.closed_form.discrete", '(slope * check_count("n_classes", n_classes))', "slope", by.STABLE
     ),
     "|κ| for |κ|² in the clock's recursion": Planted(
         "lineardyn.closed_form.discrete",
-        "power * float(c @ (kappa * kappa))",
-        "power * float(c @ kappa)",
+        "float(c @ kappa**layers)",
+        "float(c @ kappa ** (layers - 1))",
         by.CLOCK_STEPS,
     ),
     "factor 2 of the minimal norm": Planted(
@@ -52,27 +52,30 @@ PLANTED = {
         "lineardyn.closed_form.minimal_norm", "(np.sqrt(height * width) * modes.d", "(modes.d", by.MINIMAL
     ),
     "√P missing in the clock": Planted(
-        "lineardyn.closed_form.mode_clock", "np.sqrt(half.shape[0] * half.shape[1]) * size", "size", by.CLOCK
+        "lineardyn.closed_form.chains",
+        "rate=(half.shape[0] * half.shape[1]) ** (0.5 * (len(start) - 1)) * size",
+        "rate=size",
+        by.CLOCK,
     ),
     "clock in the direction of q, not its conjugate": Planted(
-        "lineardyn.closed_form.mode_clock",
-        "self._direction = q_own.conj() / size",
-        "self._direction = q_own / size",
+        "lineardyn.closed_form.chains",
+        "first=q[mode, :, moving] / size",
+        "first=q[mode, :, moving].conj() / size",
         by.CLOCK,
     ),
     "clock with its modes' power halved": Planted(
-        "lineardyn.closed_form.mode_clock", "np.log(0.25 * d * self._half", "np.log(0.125 * d * self._half", by.CLOCK
+        "lineardyn.closed_form.growth", "np.log(0.25 * self.scale[mine])", "np.log(0.125 * self.scale[mine])", by.CLOCK
     ),
     "dense layer of the clock conjugated": Planted(
-        "lineardyn.closed_form.mode_clock",
-        "ifft2(self._unfold(dense.conj())).real",
-        "ifft2(self._unfold(dense)).real",
+        "lineardyn.closed_form.chains",
+        "self._pixels(*pair, conjugate=c)",
+        "self._pixels(*pair, conjugate=False)",
         by.CLOCK,
     ),
     "B of the clock": Planted(
-        "lineardyn.closed_form.mode_clock",
-        "weight = 0.25 * self._half.weights",
-        "weight = 0.5 * self._half.weights",
+        "lineardyn.closed_form.growth",
+        "terms: Floats = 0.25 * self.scale",
+        "terms: Floats = 0.5 * self.scale",
         by.CLOCK_VALUES,
     ),
     "units of mse": Planted("lineardyn.closed_form.frameworks", "return 2.0 * rate /", "return rate /", by.UNITS),

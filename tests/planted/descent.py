@@ -79,15 +79,18 @@ PLANTED = {
     "one sample, fully connected, old slope": Planted(
         "lineardyn._sample_kernels", "(down[i] if o > 0 else 0.0)", "(down[i] if o > 1 else 0.0)", by.descent("fcn", 1)
     ),
-    "1/λ for 2/λ": Planted("lineardyn.training", "float(2.0 / largest)", "float(1.0 / largest)", by.LARGEST_RATE),
+    "1/λ for 2/λ": Planted("lineardyn.stability", "float(2.0 / largest)", "float(1.0 / largest)", by.LARGEST_RATE),
     "stencil of a shallower network": Planted(
-        "lineardyn.training",
-        "nodes, factors = _derivative_stencil(depth)",
-        "nodes, factors = _derivative_stencil(depth - 1)",
+        "lineardyn.flow.landscape",
+        "nodes, factors = _derivative_stencil(self.depth)",
+        "nodes, factors = _derivative_stencil(self.depth - 1)",
         by.LARGEST_RATE,
     ),
     "half of the Hessian of a small network": Planted(
-        "lineardyn.training", "0.5 * (matrix + matrix.T)", "0.25 * (matrix + matrix.T)", by.LARGEST_RATE_OF_A_PIXEL
+        "lineardyn.flow.landscape",
+        "0.5 * (matrix + matrix.T)",
+        "0.25 * (matrix + matrix.T)",
+        by.LARGEST_RATE_OF_A_PIXEL,
     ),
     "too many draws in a later call": Planted(
         "lineardyn.training", "size=(stop - start, batch)", "size=(stop, batch)", by.CUT

@@ -8,11 +8,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Check:
-    """A test function ``test`` of ``tests/<module>``, and its arguments (``data``: those of ``make_data``)."""
+    """A test function ``test`` of ``tests/<module>``, and its arguments (``data``: those of ``make_data``).
+
+    ``before``: a function of the same module that changes something first, with a ``MonkeyPatch``, as a fixture would.
+    """
 
     module: str
     test: str
     case: tuple[tuple[str, Any], ...]
+    before: str | None = None
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,21 @@ from tests.planted.error import Planted
 
 PLANTED = {
     "DFT not unitary": Planted(
-        "lineardyn.fourier", 'scipy.fft.fft2(values, norm="ortho")', "scipy.fft.fft2(values)", by.TRANSFORM
+        "lineardyn.fourier",
+        'scipy.fft.fft2(_double(values), norm="ortho")',
+        "scipy.fft.fft2(_double(values))",
+        by.TRANSFORM,
     ),
     "conjugate of the DFT": Planted(
         "lineardyn.fourier",
-        'scipy.fft.fft2(values, norm="ortho")',
-        'scipy.fft.fft2(values, norm="ortho").conj()',
+        'scipy.fft.fft2(_double(values), norm="ortho")',
+        'scipy.fft.fft2(_double(values), norm="ortho").conj()',
         by.TRANSFORM,
     ),
     "inverse DFT without √P": Planted(
         "lineardyn.fourier",
-        'scipy.fft.ifft2(np.asarray(spectrum), norm="ortho")',
-        "scipy.fft.ifft2(np.asarray(spectrum))",
+        'scipy.fft.ifft2(_double(np.asarray(spectrum)), norm="ortho")',
+        "scipy.fft.ifft2(_double(np.asarray(spectrum)))",
         by.TRANSFORM,
     ),
     "√P missing in the convolution": Planted(
@@ -61,7 +64,10 @@ PLANTED = {
         "lineardyn.fourier", "np.where(mirrored, 1.0, -1.0)", "np.where(mirrored, -1.0, 1.0)", by.PACKING
     ),
     "packed images without √P": Planted(
-        "lineardyn.fourier", 'scipy.fft.rfft2(images, norm="ortho")', "scipy.fft.rfft2(images)", by.PACKING
+        "lineardyn.fourier",
+        'scipy.fft.rfft2(_double(images), norm="ortho")',
+        "scipy.fft.rfft2(_double(images))",
+        by.PACKING,
     ),
     "row of a mirrored frequency": Planted(
         "lineardyn.fourier", "np.where(mirrored, -u % height, u)", "np.where(mirrored, u, u)", by.PACKING

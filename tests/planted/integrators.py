@@ -1,4 +1,4 @@
-"""Integrators: tableaus, RKC, steps, records, screened frequencies."""
+"""Explicit pairs, steps, records, the change of method."""
 
 from __future__ import annotations
 
@@ -52,57 +52,6 @@ PLANTED = {
     "error of a step is its sum, not its mean": Planted(
         "lineardyn.flow._kernels", "first / np.sqrt(both * entries)", "first / np.sqrt(both)", by.PAIR_CONTROL
     ),
-    "half of the Hessian": Planted(
-        "lineardyn.flow._kernels",
-        "vector[i] = (image[i] - f[i]) / step",
-        "vector[i] = (image[i] - f[i]) / (2 * step)",
-        by.CURVATURE,
-    ),
-    "damping of RKC: n for n²": Planted(
-        "lineardyn.flow._kernels", "w0 = 1.0 + 2.0 / (13.0 * s * s)", "w0 = 1.0 + 2.0 / (13.0 * s)", by.RKC_STABLE
-    ),
-    "damping of RKC: none": Planted(
-        "lineardyn.flow._kernels", "w0 = 1.0 + 2.0 / (13.0 * s * s)", "w0 = 1.0 + 1e-9 / (13.0 * s * s)", by.RKC_STABLE
-    ),
-    "w1 of RKC": Planted(
-        "lineardyn.flow._kernels", "w1 = np.sinh(arg) *", "w1 = np.cosh(arg) *", by.order("cnn-2-row", "rkc")
-    ),
-    "first stage of RKC": Planted(
-        "lineardyn.flow._kernels", "mu_first = w1 * b_one", "mu_first = w1", by.order("cnn-2-row", "rkc")
-    ),
-    "second derivative of the Chebyshev polynomials": Planted(
-        "lineardyn.flow._kernels", "- ddt_two + 4.0 * dt_one", "- ddt_two + 2.0 * dt_one", by.order("cnn-2-row", "rkc")
-    ),
-    "n for n² in b of RKC": Planted(
-        "lineardyn.flow._kernels", "b = ddt / (dt * dt)", "b = ddt / dt", by.order("cnn-2-row", "rkc")
-    ),
-    "gamma of RKC": Planted(
-        "lineardyn.flow._kernels", "gamma = -mu_f * a_one", "gamma = mu_f * a_one", by.order("cnn-2-row", "rkc")
-    ),
-    "error estimate of RKC": Planted(
-        "lineardyn.flow._kernels", "0.4 * h * (f0[i] + f1[i])", "0.8 * h * (f0[i] + f1[i])", by.RKC_ERROR
-    ),
-    "half the error estimate of RKC": Planted(
-        "lineardyn.flow._kernels",
-        "e = 0.8 * (y[i] - z[i]) + 0.4 * h",
-        "e = 0.4 * (y[i] - z[i]) + 0.2 * h",
-        by.RKC_ERROR,
-    ),
-    "slope at the end of a step": Planted(
-        "lineardyn.flow._kernels",
-        "c = -h * theta * theta * (1.0 - theta)",
-        "c = h * theta * theta * (1.0 - theta)",
-        by.RKC_HERMITE,
-    ),
-    "growth of RKC's steps": Planted(
-        "lineardyn.flow._kernels", "plain = error ** (-1.0 / 3.0)", "plain = error ** (-1.0 / 6.0)", by.RKC_CONTROL
-    ),
-    "stages of RKC: n² for n": Planted(
-        "lineardyn.flow._kernels",
-        "s = 1 + int(np.sqrt(1.54 * h * control[RADIUS] + 1.0))",
-        "s = 1 + int(1.54 * h * control[RADIUS] + 1.0)",
-        by.RKC_COST,
-    ),
     "scale of the tolerance": Planted(
         "lineardyn.flow._kernels",
         "x = e[i] / (atol + rtol * max(abs(y[i]), abs(z[i])))\n        total += x * x\n    return total",
@@ -118,56 +67,19 @@ PLANTED = {
     "what was recorded forgotten at the change of method": Planted(
         "lineardyn.flow.stepping", "run.counts[:4] = self.counts[:4]", "run.counts[:3] = self.counts[:3]", by.CHANGE
     ),
-    # screened frequencies
-    "√2 in the rotation": Planted(
-        "lineardyn.flow._screened_kernels", "0.5 * (up - down) / rate", "0.5**0.5 * (up - down) / rate", by.ROTATION
+    "the share of the tolerance with which auto starts": Planted(
+        "lineardyn.flow.stepping", "share = EARLY_SHARE if watch else 1.0", "share = 1.0", by.EARLY_SHARE[1e-2]
     ),
-    "conjugate in the projection": Planted(
-        "lineardyn.flow._screened_kernels",
-        "imaginary[f] += ei * ar - er * ai",
-        "imaginary[f] += ei * ar + er * ai",
-        by.ROTATION,
+    "auto starts as strictly where it never changes": Planted(
+        "lineardyn.flow.stepping",
+        "share = EARLY_SHARE if watch else 1.0",
+        "share = EARLY_SHARE if switching else 1.0",
+        by.EARLY_SHARE[5e-9],
     ),
-    "sign in the bend": Planted(
-        "lineardyn.flow._screened_kernels",
-        "+ e[a + f] * real[f] - e[a + n + f] * imaginary[f]",
-        "+ e[a + f] * real[f] + e[a + n + f] * imaginary[f]",
-        by.ROTATION,
+    "auto changes whatever it costs": Planted(
+        "lineardyn.flow.stepping", "+ 2.0 * n_steps < explicit", "+ 2.0 * n_steps < np.inf", by.GAIN
     ),
-    "cosh without - 1": Planted(
-        "lineardyn.flow._screened_kernels",
-        "(0.5 * (up + down) - 1.0) / square[f]",
-        "0.5 * (up + down) / square[f]",
-        by.ROTATION,
-    ),
-    "series of sinh": Planted(
-        "lineardyn.flow._screened_kernels", "h * (1.0 + x * x / 6.0)", "h * (1.0 + x * x / 3.0)", by.SMALL_ROTATION
-    ),
-    "rotation without weight decay": Planted(
-        "lineardyn.flow._screened_kernels", "np.exp(-decay * h) if decay != 0.0 else 1.0", "1.0", by.ROTATION
-    ),
-    "screened residual is the sum of both ends": Planted(
-        "lineardyn.flow._screened_kernels",
-        "0.5 * (before[k, r] + after[k, r])",
-        "before[k, r] + after[k, r]",
-        by.MEAN_RESIDUAL,
-    ),
-    "passive frequencies counted once": Planted(
-        "lineardyn.flow._screened_kernels",
-        "factor = constant * weights[f] * passive[f]",
-        "factor = constant * passive[f]",
-        by.PASSIVE,
-    ),
-    "series of cosh": Planted(
-        "lineardyn.flow._screened_kernels",
-        "0.5 * h * h * (1.0 + x * x / 12.0)",
-        "h * h * (1.0 + x * x / 12.0)",
-        by.TINY_ROTATION,
-    ),
-    "sign of what passive frequencies leave": Planted(
-        "lineardyn.flow._screened_kernels",
-        "new = target[k, r] - work[c] * gain[r]",
-        "new = target[k, r] + work[c] * gain[r]",
-        by.PASSIVE_REST,
+    "tenfold tolerance in what RKC costs": Planted(
+        "lineardyn.flow.stepping", "(self.rtol / EARLY_SHARE) ** (-1.0", "self.rtol ** (-1.0", by.GAIN
     ),
 }

@@ -28,7 +28,7 @@ PLANTED = {
         "lineardyn.networks", "packed[: -len(kernels[-1]), 1]", "packed[:, 1]", by.PREDICTOR
     ),
     "last layer unpacked like a convolution": Planted(
-        "lineardyn.networks", "spectra[-1] = spectra[-1].conj()", "spectra[-1] = spectra[-1]", by.LOSSLESS
+        "lineardyn.networks", "[s.conj() for s in spectra[conjugate]]", "spectra[conjugate]", by.LOSSLESS
     ),
     "first layer unpacked conjugated": Planted(
         "lineardyn.networks",
@@ -105,6 +105,25 @@ PLANTED = {
         by.PREDICTIONS,
     ),
     "balanced start of a fully connected network: scale² for scale": Planted(
-        "lineardyn.networks", "(scale * out @ into.T)", "(scale**2 * out @ into.T)", by.BALANCED_FCN
+        "lineardyn.networks",
+        "modes.u[:, kept])\n        return [np.ascontiguousarray(scale * out",
+        "modes.u[:, kept])\n        return [np.ascontiguousarray(scale**2 * out",
+        by.BALANCED_FCN,
+    ),
+    "a correlation read as a convolution": Planted(
+        "lineardyn.networks", 'if self.convention == "convolution":', "if True:", by.CORRELATION
+    ),
+    "a correlation written as a convolution": Planted(
+        "lineardyn.networks",
+        'slice(-1, None) if self.convention == "convolution" else slice(None)',
+        "slice(-1, None)",
+        by.CORRELATION,
+    ),
+    "P outputs too many in Glorot's fan_out": Planted(
+        "lineardyn.networks", "(p * last[0], last[1])", "(p * last[0], p * last[1])", by.GLOROT
+    ),
+    "a rank one too high": Planted("lineardyn.networks", "return wanted\n", "return wanted + 1\n", by.LOW_RANK),
+    "low rank out of phase": Planted(
+        "lineardyn.networks", "into.conj().swapaxes(1, 2)", "into.swapaxes(1, 2)", by.LOW_RANK
     ),
 }

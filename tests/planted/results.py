@@ -35,7 +35,10 @@ PLANTED = {
         by.BALANCE,
     ),
     "balance without the conjugate of the last layer": Planted(
-        "lineardyn.invariants", "[*spectra[:-1], spectra[-1].conj()]", "spectra", by.BALANCE
+        "lineardyn.invariants",
+        "list(network.spectra(weights))",
+        "[a.conj() for a in network.spectra(weights)]",
+        by.BALANCE,
     ),
     "drift relative to a norm, not its square": Planted(
         "lineardyn.invariants", "_norms(a) ** 2 for a in", "_norms(a) for a in", by.DRIFT

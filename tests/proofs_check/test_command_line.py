@@ -146,6 +146,8 @@ def test_interrupt_inside_is_one_line_and_status_130(monkeypatch, capsys, tmp_pa
         raise KeyboardInterrupt
 
     monkeypatch.setattr("proofs_check.report.make.compile_kernels", interrupted)
+    # other tests leave threads behind (dask does), with which it would end this process at once
+    monkeypatch.setattr("proofs_check.__main__._leave_if_threads_run", lambda status: None)
     assert main(["report", "--size", "8", "--out", str(tmp_path / "report")]) == 130
     assert capsys.readouterr().err == "interrupted: nothing was written\n"
     assert list(tmp_path.iterdir()) == []

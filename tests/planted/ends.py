@@ -1,0 +1,71 @@
+"""Events, and what is known of the end of learning."""
+
+from __future__ import annotations
+
+from tests.planted import checks as by
+from tests.planted.error import Planted
+
+PLANTED = {
+    "fraction of d for fraction of s": Planted(
+        "lineardyn.flow.events", "self.fraction * modes.s[self.mode]", "self.fraction * modes.d[self.mode]", by.LEARNED
+    ),
+    "mode of the predictor, not of its product with Σ^xx": Planted(
+        "lineardyn.flow.events", "flow.moments.apply(row)[0] * weights", "row[0]", by.LEARNED
+    ),
+    "interpolation of an event between two steps, not its root": Planted(
+        "lineardyn.flow.events",
+        "brentq(lambda t: known[t] if t in known else margin(t, inside(t)), start, end, xtol=1e-300, maxiter=500)",
+        "start + (end - start) * known[start] / (known[start] - known[end])",
+        by.LOSS_EVENT,
+    ),
+    "event of the loss without its penalty": Planted(
+        "lineardyn.flow.events", "self.value - bare - float(state**2 @ penalty)", "self.value - bare", by.LOSS_EVENT
+    ),
+    "event of the loss with twice its penalty": Planted(
+        "lineardyn.flow.events", "penalty = 0.5 * flow.weight_decay", "penalty = flow.weight_decay", by.LOSS_EVENT
+    ),
+    "an event after the end": Planted("lineardyn.flow.events", "if t <= last:", "if True:", by.TERMINAL),
+    "the state at the end of the step, not at the event": Planted(
+        "lineardyn.flow.events", "self.state if last == end else inside(last)", "self.state", by.TERMINAL
+    ),
+    "watching moves the run": Planted(
+        "lineardyn.flow.events",
+        "self._before, self._source = run.twin(), run",
+        "self._before, self._source = run, run",
+        by.UNWATCHED,
+    ),
+    "a plateau is the end of learning": Planted(
+        "lineardyn.flow.events",
+        "promised = max(promised, self._off_the_plateau(state))",
+        "promised = max(promised, 0.0)",
+        by.PLATEAU,
+    ),
+    # steady state
+    "what no image has is forgotten": Planted(
+        "lineardyn.closed_form.steady_state", "else start - seen @ axes", "else 0.0", by.REGRESSION[False]
+    ),
+    "2λ in the steady state": Planted(
+        "lineardyn.closed_form.steady_state", "/ (powers + decay)", "/ (powers + 2.0 * decay)", by.REGRESSION[True]
+    ),
+    "coordinates of the steady state": Planted(
+        "lineardyn.closed_form.steady_state",
+        "state.reshape(network.n_outputs, -1) * root",
+        "state.reshape(network.n_outputs, -1)",
+        by.REGRESSION[False],
+    ),
+    "either sign of the balance is unbalanced enough": Planted(
+        "lineardyn.closed_form.steady_state",
+        "((values > noise).sum(axis=-1) >= columns) | ((values < -noise).sum(axis=-1) >= rows)",
+        "((values > noise).sum(axis=-1) >= columns) | ((values < -noise).sum(axis=-1) >= columns)",
+        by.SADDLE,
+    ),
+    "a mode that is never learned, not named": Planted(
+        "lineardyn.closed_form.steady_state", "if np.isinf(clock.theta(np.inf)[r])]", "if False]", by.NEVER
+    ),
+    # rest
+    "a saddle is rest": Planted("lineardyn.flow.rest", " or values[0] < -GROWTH * largest", "", by.REST),
+    "what is slow is rest": Planted(
+        "lineardyn.flow.rest", "NOISE * largest * size)", "NEAR * largest * size)", by.SLOW
+    ),
+    "round-off is no rest": Planted("lineardyn.flow.rest", "rate * force * self", "0.0 * force * self", by.REST),
+}
