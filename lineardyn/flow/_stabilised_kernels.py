@@ -88,7 +88,7 @@ def renew_radius(
     y, stages, control, counts,
     conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
 ):  # fmt: skip
-    """A new estimate of the spectral radius, from below, with a fifth for what it grows until the next; False if it is not finite."""
+    """A new estimate of the spectral radius, a fifth more for what it grows by until the next; False if not finite."""
     radius, used = spectral_radius(
         y, stages[BASE], stages[VECTOR], stages[ONE], stages[TWO], 50,
         conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,

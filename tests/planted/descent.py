@@ -8,10 +8,9 @@ from tests.planted.error import Planted
 PLANTED = {
     "learning rate off by a thousandth": Planted(
         "lineardyn.flow._kernels",
-        "y[i] += rate * dy[i]",
-        "y[i] += 1.001 * rate * dy[i]",
+        "y[at + i] += rate * dy[at + i]",
+        "y[at + i] += 1.001 * rate * dy[at + i]",
         by.descent("cnn", None),
-        times=2,
     ),
     "batch summed, not averaged": Planted(
         "lineardyn.flow._kernels", "gain = np.full(size, 1.0 / size)", "gain = np.full(size, 1.0)", by.descent("cnn", 2)
@@ -28,25 +27,28 @@ PLANTED = {
     "recorded a step early, full batch and batches": Planted(
         "lineardyn.flow._kernels", "(step + 1) % every == 0", "(step + 2) % every == 0", by.recording(None), times=2
     ),
-    "last step not recorded in time": Planted(
-        "lineardyn.flow._kernels", "or step + 1 == n_steps:", "or step + 2 == n_steps:", by.recording(2), times=2
+    "the state before the recorded step, batches": Planted(
+        "lineardyn.flow._kernels", "out[recorded] = y\n", "out[recorded] = y - rate * dy\n", by.recording(2)
     ),
     "recorded a step early, one sample": Planted(
         "lineardyn._sample_kernels", "(step + 1) % every == 0", "(step + 2) % every == 0", by.recording(1)
     ),
     "time counts from one": Planted(
-        "lineardyn.training",
-        "t=self.settings.learning_rate * reached",
-        "t=self.settings.learning_rate * (reached + 1)",
+        "lineardyn.ensembles.descents",
+        "return rates[:, None] * self.steps",
+        "return rates[:, None] * (self.steps + 1)",
         by.recording(None),
     ),
     "last of the recorded steps": Planted(
-        "lineardyn.training", "np.minimum(every * np.arange(count), n)", "every * np.arange(count)", by.recording(2)
+        "lineardyn.descent",
+        "np.minimum(every * np.arange(count), n_steps)",
+        "every * np.arange(count)",
+        by.recording(2),
     ),
     "targets of single samples averaged": Planted(
-        "lineardyn.training",
-        "np.ascontiguousarray(self.moments.statistics.target.T * n)",
-        "np.ascontiguousarray(self.moments.statistics.target.T)",
+        "lineardyn.descent",
+        "np.ascontiguousarray(moments.statistics.target.T * moments.n_samples)",
+        "np.ascontiguousarray(moments.statistics.target.T)",
         by.descent("cnn", 1),
     ),
     "one sample without weight decay": Planted(
@@ -93,6 +95,6 @@ PLANTED = {
         by.LARGEST_RATE_OF_A_PIXEL,
     ),
     "too many draws in a later call": Planted(
-        "lineardyn.training", "size=(stop - start, batch)", "size=(stop, batch)", by.CUT
+        "lineardyn.descent", "size=(stop - first, batch)", "size=(stop, batch)", by.CUT
     ),
 }

@@ -14,8 +14,8 @@ PLANTED = {
     ),
     "interpolation of an event between two steps, not its root": Planted(
         "lineardyn.flow.events",
-        "brentq(lambda t: known[t] if t in known else margin(t, inside(t)), start, end, xtol=1e-300, maxiter=500)",
-        "start + (end - start) * known[start] / (known[start] - known[end])",
+        "margin = self._margins[i]\n",
+        "return start + (end - start) * known[start] / (known[start] - known[end])\n",
         by.LOSS_EVENT,
     ),
     "event of the loss without its penalty": Planted(

@@ -41,7 +41,7 @@ PLANTED = {
         by.flow("cnn-2-row", "dop853"),
     ),
     "start not recorded at t = 0": Planted(
-        "lineardyn.flow.stepping", "self.out[0] = self.layout.unpad(self.y)", "self.out[0] = 0.0", by.START
+        "lineardyn.flow.stepping", "self.out[0] = layout.unpad(self.y)", "self.out[0] = 0.0", by.START
     ),
     "first stage not that of the new point": Planted(
         "lineardyn.flow._kernels",
