@@ -59,7 +59,7 @@ def stiffness(data: Data, path: Path) -> None:
     """The fastest method of each cell, stiffness × error, and the time of ``auto`` over it."""
     plt = _pyplot()
     errors, ratios = data["config"]["errors"], data["config"]["ratios"]
-    methods = [name for name in data["config"]["methods"] if name != "auto"]
+    methods = [name for name in data["config"]["methods"] if name not in ("auto", "geometric")]  # steps of auto
     chart, axes = plt.subplots(figsize=(1.1 * len(errors) + 1.5, 0.7 * len(ratios) + 1.2), layout="constrained")
     for row, ratio in enumerate(ratios):
         for column, error in enumerate(errors):
