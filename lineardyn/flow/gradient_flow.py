@@ -130,8 +130,8 @@ def gradient_flow(
     rows RKC's stages are then spent on the ``n_active`` frequencies that matter; the others move once a step, by the
     exact flow of a frozen residual. ``n_rhs`` counts those cheaper right-hand sides as whole ones. ROCK4 loses to RKC
     here, and to DOP853 where the tolerance is tight: directions that relax fast follow modes that still grow, which
-    every stage of RKC does to second order and those of ROCK4 to first only. ``docs/benchmarks.md`` has the measured map
-    of stiffness and error → fastest method.
+    every stage of RKC does to second order and those of ROCK4 to first only. ``docs/benchmarks.md`` has the map,
+    measured, of stiffness and error → fastest method.
 
     ``"geometric"`` takes the steps of ``"auto"``, and after each restores what the flow conserves: at each frequency
     ``A_l A_l^H - A_{l+1}^H A_{l+1}`` is ``exp(-2λt)`` times what it was at t = 0, to 1e-13 of ``Σ_l ‖A_l‖²`` there and
