@@ -51,7 +51,7 @@ def peers(flows: Data, path: Path) -> None:
     axes.set_xticks(range(len(problems)), [name.replace(", ", ",\n").replace(" grey", "\ngrey") for name in problems])
     axes.set_ylabel("time of the peer / ours")
     axes.set_title("Gradient flow at equal error, one thread")
-    axes.legend(fontsize=7, ncols=2, loc="upper left")
+    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     _save(plt, chart, path)
 
 
