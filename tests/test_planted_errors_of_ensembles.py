@@ -14,6 +14,7 @@ from lineardyn import training
 from lineardyn.ensembles import descents, ensemble, executors, flows
 from lineardyn.flow import _kernels, stepping
 from tests.lineardyn import test_ensemble_executors as of_executors
+from tests.lineardyn import test_ensemble_results as of_results
 from tests.lineardyn import test_ensembles as of_ensembles
 
 FLOW_VERB = importlib.import_module("lineardyn.flow.gradient_flow")  # the package's attribute is the function
@@ -40,7 +41,7 @@ def of_draws() -> None:
 
 
 def of_divergence() -> None:
-    of_ensembles.test_a_descent_that_diverges_stops_alone("cnn-dense-channels")
+    of_results.test_a_descent_that_diverges_stops_alone("cnn-dense-channels")
 
 
 def of_chunks() -> None:

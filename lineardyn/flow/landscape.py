@@ -101,6 +101,7 @@ class Landscape:
             if len(values) == state.size:
                 return
             start = vectors[0] + 0.01 * vectors[1:].sum(axis=0)  # the lowest alone would span nothing new
+            del vectors  # before the next ones need as much memory
 
     def newton_direction(self, state: Floats, slope: Floats) -> Floats:
         """``Σ (v·slope)/θ v`` over the Ritz pairs of positive curvature θ in a Krylov space of the slope.

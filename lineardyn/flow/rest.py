@@ -53,7 +53,9 @@ class _Rest:
             return state
         size, speed, largest = float(np.linalg.norm(root * state)), float(np.linalg.norm(force)), 0.0
         try:
-            for values, _ in self.landscape.low_directions(state, np.random.default_rng(0).standard_normal(state.size)):
+            first = np.random.default_rng(0).standard_normal(state.size)
+            for values, vectors in self.landscape.low_directions(state, first):
+                del vectors  # curvature is all that counts here
                 largest = max(largest, float(np.abs(values).max()))
                 if not speed <= NEAR * largest * size or values[0] < -GROWTH * largest:
                     return None
