@@ -8,6 +8,7 @@ conjugate too (``weight`` 2).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ _ROUND_OFF = 8 * np.finfo(np.float64).eps  # of a spectrum computed from pixels,
 
 
 @dataclass(frozen=True)
-class Chains:
+class Chains(ABC):
     """n chains: the ``mode`` of each, ``rate``, ``weight``, ``first`` = h_0 (n, C), ``last`` = h_L (n, K), and the
     layers as matrices (n, out, in), of size at most ``largest``.
     """
@@ -58,13 +59,13 @@ class Chains:
         """What round-off may leave of a number that is 0."""
         return float(_ROUND_OFF * self.largest)
 
+    @abstractmethod
     def place(self, index: int) -> str:
         """Where a chain is, in words."""
-        raise NotImplementedError
 
+    @abstractmethod
     def changes(self, pairs: Sequence[tuple[Numbers, Numbers]]) -> list[Floats]:
         """Of each layer in pixel space, where chain n changes by left (..., n, out) times right (..., n, in)^H."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
