@@ -25,8 +25,11 @@ RUNNING, DONE, STEP_TOO_SMALL, NON_FINITE, MAX_STEPS, STIFF = 0, 1, 2, 3, 4, 5
 
 # slots of the float control block of an integrator, carried from one call to the next
 TIME, STEP, OLD_ERROR, OLD_STEP, RADIUS, FIXED, WATCH, ENTRIES = 0, 1, 2, 3, 4, 5, 6, 7
+MEASURED, MEASURED_AT, RATE, UNTIL = 11, 12, 13, 14  # the spectral radius, when, how fast it grows, how long it serves
+CONTROLS = 15
 # slots of its integer counters, and of the layout of a state
-STEPS, REJECTED, CALLS, NEXT, UNTIL_RADIUS, MOST_STAGES, LIMITED, POWER, LENGTH, PADDED = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
+STEPS, REJECTED, CALLS, NEXT, MOST_STAGES, POWER, LENGTH, PADDED = 0, 1, 2, 3, 4, 5, 6, 7
+COUNTS = 9
 
 TERMS = 24  # of a sum over stages, at most: 13, and room to read eight at a time
 BLOCK = 2048  # doubles of a stage sum that stay in the cache
@@ -774,7 +777,7 @@ def advance_runge_kutta(
     is f at the new point (all pairs here reuse it as the next first stage).
     ``measures``: three weights for each of the ten stages ``measured``, see :func:`_step_sums`.
     ``stages[0]`` holds f(y) on entry and on return. Steps are kept at ``h ρ <= limit``, where the pair and its
-    interpolant still damp the fast directions; after ``control[WATCH]`` > 0 steps so limited in a row it says STIFF.
+    interpolant still damp the fast directions; where ``control[WATCH]`` > 0, a step so limited says STIFF.
     ``trial`` is scratch.
     """
     y, stages, trial, out, table = borrowed(y), borrowed(stages), borrowed(trial), borrowed(out), borrowed(table)
@@ -833,12 +836,8 @@ def advance_runge_kutta(
             control[RADIUS] = rate
             if control[STEP] * rate > limit:
                 control[STEP] = max(limit / rate, 0.2 * h)
-                counts[LIMITED] += 1
-            else:
-                counts[LIMITED] = 0
-            if control[WATCH] > 0.0 and counts[LIMITED] >= control[WATCH]:
-                counts[LIMITED] = 0
-                return STIFF
+                if control[WATCH] > 0.0:
+                    return STIFF
     return RUNNING
 
 

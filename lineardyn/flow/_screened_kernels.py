@@ -24,6 +24,7 @@ from lineardyn.flow._kernels import (
     FAST,
     INT,
     MAX_STEPS,
+    MEASURED,
     MOST_STAGES,
     NEXT,
     NON_FINITE,
@@ -34,7 +35,7 @@ from lineardyn.flow._kernels import (
     STEP_TOO_SMALL,
     STEPS,
     TIME,
-    UNTIL_RADIUS,
+    UNTIL,
     U,
     borrowed,
     combine,
@@ -61,7 +62,7 @@ from lineardyn.flow._stabilised_kernels import (
 
 # slots of the control blocks beside those of the other integrators
 THRESHOLD, SCALE, RESIDUAL = 8, 9, 10
-ACTIVE = 10
+ACTIVE = 8
 DRIFT = 0.2  # share of the tolerance by which the passive part of B may change in a step
 SIMILAR = 0.1  # of the largest change: those that matter are made active together
 PASSIVE, REACH, SIGNIFICANCE = 0, 1, 2  # rows of ``screen``
@@ -294,8 +295,8 @@ def advance_screened(
             control[RESIDUAL] = 0.0
         if not chosen:
             copy(f0, room[VECTOR])
-            counts[UNTIL_RADIUS] = 0
-        if counts[UNTIL_RADIUS] <= 0 and not renew_radius(
+            control[MEASURED], control[UNTIL] = 0.0, -1.0
+        if t + 0.5 * control[STEP] > control[UNTIL] and not renew_radius(
             a, room, control, counts,
             conv, sizes, compact, w, constant, decay, dense, x, left, gain, matrix, work,
         ):  # fmt: skip

@@ -16,6 +16,8 @@ from lineardyn.flow._kernels import (
     FAST,
     FIXED,
     MAX_STEPS,
+    MEASURED,
+    MEASURED_AT,
     MOST_STAGES,
     NEXT,
     NON_FINITE,
@@ -23,13 +25,14 @@ from lineardyn.flow._kernels import (
     OLD_STEP,
     POWER,
     RADIUS,
+    RATE,
     REJECTED,
     RUNNING,
     STEP,
     STEP_TOO_SMALL,
     STEPS,
     TIME,
-    UNTIL_RADIUS,
+    UNTIL,
     U,
     borrowed,
     copy,
@@ -40,7 +43,10 @@ from lineardyn.flow._kernels import (
 )  # fmt: skip
 
 MOST = 1000  # stages of one step: Ctrl-C must not wait for more
-REUSE = 5  # steps for which an estimate of the spectral radius serves
+MARGIN = 0.15  # share of itself by which the spectral radius may grow until it is estimated again
+REUSE = 10  # steps for which an estimate serves at most
+LEAP = 20.0  # tolerances: no error grows so much from one step to the next but by an instability
+OUTGROWN = 0.4  # what is then reckoned with: growth by so much in one step
 # rows of ``stages``: f at both ends of a step, the eigenvector, vectors of the recurrence, last four stages of ROCK4
 BASE, NEW, VECTOR, ONE, TWO, SLOPE, ENDS = 0, 1, 2, 3, 4, 5, 6
 ROOM = 10  # how many there are
@@ -88,16 +94,32 @@ def renew_radius(
     y, stages, control, counts,
     conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
 ):  # fmt: skip
-    """A new estimate of the spectral radius, a fifth more for what it grows by until the next; False if not finite."""
+    """A new estimate of the spectral radius; False if it is not finite."""
     radius, used = spectral_radius(
         y, stages[BASE], stages[VECTOR], stages[ONE], stages[TWO], 50,
         conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
     )  # fmt: skip
     counts[CALLS] += used
     counts[POWER] += used
-    counts[UNTIL_RADIUS] = REUSE
-    control[RADIUS] = 1.2 * radius
+    reckon(control, radius, control[TIME], control[STEP])
     return np.isfinite(radius)
+
+
+@njit(nogil=True, cache=True)
+def reckon(control, radius, t, h):
+    """What spectral radius to reckon with and until when, if it goes on growing at the rate since the last estimate.
+
+    An estimate serves one step at least, and else while the radius grows by less than MARGIN, for up to REUSE steps.
+    """
+    if control[MEASURED] == 0.0:
+        control[RATE] = MARGIN / (5.0 * h)  # nothing is known
+    elif t > control[MEASURED_AT]:
+        growth = np.log(radius / control[MEASURED]) if radius > control[MEASURED] else 0.0
+        control[RATE] = growth / (t - control[MEASURED_AT])
+    rate = control[RATE]
+    span = REUSE * h if REUSE * h * rate < MARGIN else max(h, MARGIN / rate)
+    control[MEASURED], control[MEASURED_AT], control[UNTIL] = radius, t, t + span
+    control[RADIUS] = radius * min(1.6, 1.05 + span * rate)
 
 
 # --- order 2: Runge-Kutta-Chebyshev ----------------------------------------------------------------------------------
@@ -277,15 +299,20 @@ def stabilised_step(
 
 @njit(nogil=True, cache=True)
 def reject(control, counts, error, t, h, order):
-    """Shorten the next step; True where that cannot help: the numbers are lost."""
+    """Shorten the next step; True where that cannot help: the numbers are lost.
+
+    An error that leaps comes of a spectral radius that has outgrown the stages: the step is tried again with more.
+    """
     counts[REJECTED] += 1
+    if t > control[MEASURED_AT] or not error <= LEAP:
+        control[UNTIL] = -1.0
+    if not error <= LEAP and control[OLD_ERROR] > 0.0 and control[RATE] * h < OUTGROWN:
+        control[RATE], control[STEP] = OUTGROWN / h, h
+        return False
     if not np.isfinite(error):
         control[STEP] = 0.1 * h
-        counts[UNTIL_RADIUS] = 0
         return t + 0.1 * h <= t
     control[STEP] = h * max(0.1, 0.8 * error ** (-1.0 / (3.0 if order == 2 else 4.0)))
-    if counts[UNTIL_RADIUS] < REUSE:  # an error may come from an instability
-        counts[UNTIL_RADIUS] = 0
     return False
 
 
@@ -293,7 +320,6 @@ def reject(control, counts, error, t, h, order):
 def accept(control, counts, error, h, order):
     """The next step by the predictive controller of RKC [Sommeijer, Shampine, Verwer 1997, eq 2.11]."""
     counts[STEPS] += 1
-    counts[UNTIL_RADIUS] -= 1
     if control[FIXED] > 0.0:
         return
     growth, k = 10.0, 1.0 / (3.0 if order == 2 else 4.0)
@@ -336,7 +362,7 @@ def advance_stabilised(
             return DONE
         if counts[STEPS] + counts[REJECTED] >= max_steps:
             return MAX_STEPS
-        if control[FIXED] == 0.0 and counts[UNTIL_RADIUS] <= 0 and not renew_radius(
+        if control[FIXED] == 0.0 and t + 0.5 * control[STEP] > control[UNTIL] and not renew_radius(
             y, stages, control, counts,
             conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
         ):  # fmt: skip

@@ -124,8 +124,8 @@ def gradient_flow(
     ``"dop853"`` (8) are then limited by stability. The stabilised methods take as many stages in a step h as the
     spectral radius ρ asks for: ``"rkc"`` (order 2) about ``√(1.5 h ρ)``, ``"rock4"`` (order 4) about ``√(2.9 h ρ)``.
 
-    ``"auto"`` starts with DOP853 at a tenth of the tolerance, as early errors grow with the modes, and goes over to RKC
-    where stability limited three steps in a row and an estimate says that RKC takes fewer right-hand sides from there;
+    ``"auto"`` starts with DOP853 at a fifth of the tolerance, as early errors grow with the modes, and goes over to RKC
+    where stability limits a step and an estimate says that RKC takes fewer right-hand sides from there;
     below rtol = 1e-8, where order 2 is too low, it never does. For the network of Pinson et al. and statistics of few
     rows RKC's stages are then spent on the ``n_active`` frequencies that matter; the others move once a step, by the
     exact flow of a frozen residual. ``n_rhs`` counts those cheaper right-hand sides as whole ones. ROCK4 loses to RKC

@@ -125,7 +125,13 @@ PLANTED = {
         by.CONTROL[4],
     ),
     "spectral radius estimated once for ever": Planted(
-        "lineardyn.flow._stabilised_kernels", "counts[UNTIL_RADIUS] -= 1", "pass", by.CONTROL[2]
+        "lineardyn.flow._stabilised_kernels", "else max(h, MARGIN / rate)", "else np.inf", by.RECKONED
+    ),
+    "growth of the spectral radius left out": Planted(
+        "lineardyn.flow._stabilised_kernels", "min(1.6, 1.05 + span * rate)", "1.05", by.RECKONED
+    ),
+    "an instability mistaken for an error": Planted(
+        "lineardyn.flow._stabilised_kernels", "control[RATE] * h < OUTGROWN", "False", by.LEAP
     ),
     "a rejected step of ROCK4": Planted(
         "lineardyn.flow._stabilised_kernels",
