@@ -92,13 +92,13 @@ def coherent_problem(side: int, n_outputs: int, *, ratio: float, start_scale: fl
     return FlowProblem(**{**problem.__dict__, "gram": None})  # exact: the images of the classes are the modes
 
 
-def cifar_problem(root: Path, *, n_classes: int = 4, start_scale: float = 1e-3) -> FlowProblem:
+def cifar_problem(root: Path, *, n_classes: int = 4, start_scale: float = 1e-3, suffix: str = "") -> FlowProblem:
     """CIFAR-10's first classes, grey 16²: colours and 2×2 blocks averaged, per-pixel mean subtracted, dense form."""
     from lineardyn import load_cifar10
 
     images, targets = load_cifar10(root, classes=list(range(n_classes)))
     grey = images.mean(axis=1).reshape(len(images), 16, 2, 16, 2).mean(axis=(2, 4))
-    return from_samples("CIFAR-4 grey 16²", (grey - grey.mean(axis=0))[:, None], targets, start_scale)
+    return from_samples(f"CIFAR-4 grey 16²{suffix}", (grey - grey.mean(axis=0))[:, None], targets, start_scale)
 
 
 def from_samples(name: str, images: Floats, targets: Floats, start_scale: float) -> FlowProblem:
