@@ -60,8 +60,8 @@ class Config:
 
 TINY = Config(
     sizes=((6, 2),), multi_scale=(6, 2), multi_scale_ratio=4.0, multi_scale_stretch=2.0, cifar_stretch=2.0, n_times=5,
-    n_starts=1, n_stiff_starts=1, flow_targets=(1e-3,), stiff_solvers=(*STIFF_METHODS, "scipy textbook"), stiff_targets=(1e-3,),
-    ladder=(1e-5, 1e-8), products_repeats=2,
+    n_starts=1, n_stiff_starts=1, flow_targets=(1e-3,), stiff_solvers=(*STIFF_METHODS, "scipy textbook"),
+    stiff_targets=(1e-3,), ladder=(1e-5, 1e-8), products_repeats=2,
 )  # fmt: skip
 
 
