@@ -40,8 +40,8 @@ FINEST_STABILISED = 1e-8
 """Below this rtol the order 2 of RKC is too low, whatever the stiffness."""
 CALL_FLOPS = 2e8
 """Work of one call of a kernel, about 0.1 s: Ctrl-C waits no longer than this."""
-FIRST_LOOK = 2_000
-"""Right-hand sides after which a run may be found to be at rest."""
+FIRST_LOOK = 10_000
+"""Right-hand sides after which a run may be found to be at rest: to look takes as long as some thousands of them."""
 AT_REST = 1e-5
 """Share of itself by which one step still moves a state that may be at rest."""
 EVENT = -1
