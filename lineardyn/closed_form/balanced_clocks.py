@@ -7,14 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lineardyn.closed_form._kernels import (
-    FIELDS,
-    MAX_POINTS,
-    SPACING,
-    ends_of_learning,
-    evaluate_clocks,
-    tabulate_clocks,
-)
+from lineardyn.closed_form._kernels import FIELDS, MAX_POINTS, ends_of_learning, evaluate_clocks, tabulate_clocks
 
 __all__ = ["BalancedClocks", "balanced_clocks"]
 

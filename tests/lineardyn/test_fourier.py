@@ -138,8 +138,8 @@ def test_packing_images_packs_the_conjugate_spectrum(shape, seed):
 def test_unpacked_images_are_those_of_the_packed_spectrum(shape, seed):
     half, x = fourier.half_spectrum(shape), normal(seed, 2, 3, *shape)
     assert oracles.error(half.unpack_images(half.pack_images(x)), x) <= tolerance(x[0, 0].size)
-    packed = normal(seed, 3, 2, half.size)  # imaginary parts of numbers that are real count for nothing, in either way
-    wanted = oracles.dft2(half.unpack(packed)).real  # the inverse of the conjugate spectrum is the transform, conjugated
+    packed = normal(seed, 3, 2, half.size)  # imaginary parts of numbers that are real count for nothing, either way
+    wanted = oracles.dft2(half.unpack(packed)).real  # the inverse transform of the conjugate: the transform, conjugated
     assert oracles.error(half.unpack_images(packed), wanted) <= tolerance(x[0, 0].size)
 
 
