@@ -114,12 +114,15 @@ PLANTED = {
         by.BALANCED_FCN,
     ),
     "a correlation read as a convolution": Planted(
-        "lineardyn.networks", 'if self.convention == "convolution":', "if True:", by.CORRELATION
+        "lineardyn.networks",
+        'if self.convention == "convolution":\n            convolutions',
+        "if True:\n            convolutions",
+        by.CORRELATION,
     ),
     "a correlation written as a convolution": Planted(
         "lineardyn.networks",
-        'slice(-1, None) if self.convention == "convolution" else slice(None)',
-        "slice(-1, None)",
+        'if self.convention == "convolution":\n            hidden',
+        "if True:\n            hidden",
         by.CORRELATION,
     ),
     "P outputs too many in Glorot's fan_out": Planted(
