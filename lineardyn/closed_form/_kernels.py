@@ -65,7 +65,7 @@ def ends_of_learning(c, log_p, first, s, ends, points):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def tabulate_clocks(c, log_p, first, ends, offsets, scalars, times, tables):
+def tabulate_clocks(c, log_p, first, s, ends, offsets, scalars, times, tables):
     """Tables of R modes; the intervals of mode r are ``offsets[r]:offsets[r+1]``, the lowest x first.
 
     ``scalars`` (R, 2): spacing and g_0; ``times``: t at the right end of each interval; ``tables``, flat: of each mode
@@ -74,11 +74,15 @@ def tabulate_clocks(c, log_p, first, ends, offsets, scalars, times, tables):
     for r in range(len(ends)):
         n, own = offsets[r + 1] - offsets[r], c[first[r] : first[r + 1]]
         spacing, weight = ends[r] / n, np.empty(len(own))
-        speed, fastest, slowest = 0.0, 0.0, np.inf
+        total, fastest, slowest = 0.0, 0.0, np.inf
         for f in range(len(own)):
             weight[f] = np.exp(log_p[first[r] + f] + 2.0 * own[f] * ends[r])
-            speed += 2.0 * own[f] * weight[f]
+            total += weight[f]
             fastest, slowest = max(fastest, own[f]), min(slowest, own[f])
+        speed = 0.0
+        for f in range(len(own)):
+            weight[f] *= s[r] / total  # round-off of the exponents would change every speed, and t of small b
+            speed += 2.0 * own[f] * weight[f]
         g0 = 1.0 / speed
         h, b = np.empty(n + NODES), np.empty(n + NODES)
         _fill_grid(own, weight, spacing, g0, h, b)

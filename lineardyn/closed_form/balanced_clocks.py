@@ -47,5 +47,5 @@ def balanced_clocks(rate: Floats, log_p: Floats, mode: NDArray[np.int64], s: Flo
         return None
     offsets = np.append(0, np.cumsum(np.ceil(points).astype(np.int64)))
     scalars, times, tables = np.empty((len(s), 2)), np.empty(offsets[-1]), np.empty(FIELDS * offsets[-1])
-    tabulate_clocks(c, logs, first, ends, offsets, scalars, times, tables)
+    tabulate_clocks(c, logs, first, s, ends, offsets, scalars, times, tables)
     return BalancedClocks(s, offsets, scalars, times, tables)
