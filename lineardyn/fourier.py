@@ -210,6 +210,25 @@ class HalfSpectrum:
         out[..., 1, :] *= signs
         return out
 
+    def unpack_images(self, packed: Floats) -> Floats:
+        """Inverse of :meth:`pack_images`: real images ``(..., H, W)``."""
+        height, width = self.shape
+        positions, signs = self._half_positions
+        numbers = np.ascontiguousarray(packed).reshape(*packed.shape[:-2], -1).take(positions, axis=-1)
+        numbers[..., 1] *= signs
+        half = numbers.view(np.complex128).reshape(*packed.shape[:-2], height, width // 2 + 1)
+        images: Floats = scipy.fft.irfft2(half, s=self.shape, norm="ortho", overwrite_x=True)
+        return images
+
+    @cached_property
+    def _half_positions(self) -> tuple[NDArray[np.int64], Floats]:
+        """Inverse of ``_rfft_positions``: ``(H·(W//2+1), 2)`` and ``(H·(W//2+1),)``."""
+        height, width = self.shape
+        u, v = np.divmod(np.arange(height * (width // 2 + 1)), width // 2 + 1)
+        flat, partner = u * width + v, (-u % height) * width + (-v % width)
+        place = np.searchsorted(self.indices, np.minimum(flat, partner))
+        return np.stack([place, place + self.size], axis=-1), np.where(flat <= partner, -1.0, 1.0)
+
     @cached_property
     def _rfft_positions(self) -> tuple[NDArray[np.int64], Floats]:
         """``(2, F)``: where rfft2 keeps Re and Im of each representative, or of its conjugate; ``(F,)``: Im's sign."""

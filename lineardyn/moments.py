@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.accumulation import mean_image
 from lineardyn.errors import ArgumentError
-from lineardyn.fourier import HalfSpectrum, half_spectrum, ifft2
+from lineardyn.fourier import HalfSpectrum, half_spectrum
 from lineardyn.modes import Modes, singular_modes
 from lineardyn.packed_rows import map_rows, mapped_file
 from lineardyn.sources import PIECE_BYTES, ArraySource, Batches, BatchSource, slices
@@ -285,8 +285,8 @@ class SecondMoments:
 
     def _unpack(self, rows: Floats) -> Floats:
         """Packed rows ``(n, D)`` to images ``(n, C·H·W)``."""
-        spectra = self.half.unpack(rows.reshape(len(rows), self.image_shape[0], 2, -1)).conj()
-        return np.ascontiguousarray(ifft2(spectra).real.reshape(len(rows), -1))
+        images = self.half.unpack_images(rows.reshape(len(rows), self.image_shape[0], 2, -1))
+        return images.reshape(len(rows), -1)
 
     def __add__(self, other: SecondMoments) -> SecondMoments:
         """Moments of both data sets together; both must have the same form, image shape and outputs."""

@@ -6,8 +6,11 @@ b(Θ) = Σ_f P_f e^{2c_fΘ}. With x = Θ(∞) - Θ and v(x) = s - b the time is
 
 and h is analytic: v has no zero with Re x >= 0 nearer to the real line than π/c_max, but for x = 0. So everything is
 tabulated on an even grid of x, where e^{-2c_f x} is a product, and read by central polynomials through ``NODES`` points
-of spacing at most ``SPACING``/c_max: error 871 (SPACING/π)^10 = 1e-13. b itself is read as b e^{2c̄x}, c̄ the mean of
-the smallest and the largest c: positive terms, each within 1e-14 of its own size.
+of spacing at most ``SPACING``/c_max: error 871 (SPACING/π)^10 = 1e-13. b is read as a polynomial times e^{-2c̄x}, c̄ the
+mean of the smallest and the largest c: positive terms, each within 1e-14 of its own size.
+
+To find x at a time, ln x begins as the cubic in t through both ends of its interval, at most 2e-5 off (next to x = 0
+the cubic is one in e^{-t/g_0}); one step of Halley's makes that the last bit. No loop, so no branch to guess wrongly.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["MAX_POINTS", "NODES", "SPACING", "evaluate_clocks", "tabulate_clocks"]
+__all__ = ["FIELDS", "MAX_POINTS", "NODES", "SPACING", "ends_of_learning", "evaluate_clocks", "tabulate_clocks"]
 
 NODES = 10
 SPACING = 0.08
@@ -23,145 +26,178 @@ MAX_POINTS = 4096  # of one mode's grid
 
 _BELOW = NODES // 2 - 1  # nodes below the left end of an interval
 _PLACES = np.arange(-_BELOW, NODES - _BELOW, dtype=np.float64)
-# values at the nodes -> coefficients of u^0, u^1, .. on the interval 0..1
+# values at the nodes -> coefficients of u^0, u^1, .. on the interval 0..1, and of u^1, u^2, .. of ∫_u^1
 _TO_POWERS = np.linalg.inv(np.vander(_PLACES, NODES, increasing=True))
-_INTEGRAL = np.ascontiguousarray((1.0 / np.arange(1.0, NODES + 1)) @ _TO_POWERS)  # over that interval
-_POWERS_OF = np.ascontiguousarray(_TO_POWERS.T)  # rows: nodes
+_TO_INTEGRAL = -_TO_POWERS / np.arange(1.0, NODES + 1)[:, None]
+
+# fields of a table, which hold one number for each interval: how ln x begins, the coefficients of ∫_u^1 h and of b
+_LOG_X, _PACE, _RISE, _BEND, _TWIST, _INTEGRAL = range(6)
+_LEVEL = _INTEGRAL + NODES + 1
+FIELDS = _LEVEL + NODES
 
 FAST = {"contract", "arcp", "nsz", "reassoc"}  # NaN and inf are kept
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def _end_of_learning(c, log_p, log_s):
-    """The root of ln Σ e^{log_p + 2cΘ} = ln s: convex and increasing, so Newton comes down from an upper bound."""
-    theta = np.inf
-    for f in range(len(c)):
-        theta = min(theta, (log_s - log_p[f]) / (2.0 * c[f]))
-    for _ in range(60):
-        total, slope = 0.0, 0.0
-        for f in range(len(c)):
-            term = np.exp(log_p[f] + 2.0 * c[f] * theta - log_s)
-            total += term
-            slope += 2.0 * c[f] * term
-        step = np.log(total) * total / slope
-        theta -= step
-        if abs(step) <= 1e-15 * abs(theta):
-            break
-    return theta
+def ends_of_learning(c, log_p, first, s, ends, points):
+    """Θ(∞) of R modes, the roots of ln Σ e^{log_p + 2cΘ} = ln s, and the ``points`` that their grids need.
 
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def tabulate_clocks(c, log_p, first, s, scalars, sizes, h, scaled, times):
-    """Tables of R modes; the chains of mode r are ``first[r]:first[r+1]``. False if one needs another method.
-
-    ``scalars`` (R, 4): x_0, spacing, g_0, c̄; ``sizes`` (R,) intervals; ``h``, ``scaled``, ``times`` (R, longest): the
-    grid from ``_BELOW`` spacings below 0, t from 0 on.
+    The chains of mode r are ``first[r]:first[r+1]``. The left side is convex and increases: Newton comes down from an
+    upper bound.
     """
-    longest = h.shape[1]
     for r in range(len(s)):
-        begin, end = first[r], first[r + 1]
-        own, logs = c[begin:end], log_p[begin:end]
-        count = end - begin
-        reach = _end_of_learning(own, logs, np.log(s[r]))
-        fastest, slowest = own.max(), own.min()
-        if not 0.0 < reach * fastest < SPACING * (longest - NODES - 1):
-            return False
-        n = int(np.ceil(reach * fastest / SPACING))
-        spacing, mean = reach / n, 0.5 * (fastest + slowest)
-        weight, left = np.empty(count), np.empty(count)
-        ratio, share = np.empty(count), np.empty(count)
-        tilt, turn = np.empty(count), np.empty(count)
-        v1, v2 = 0.0, 0.0
-        start = -_BELOW * spacing
-        for f in range(count):
-            rate = 2.0 * own[f]
-            weight[f] = np.exp(logs[f] + rate * reach)
-            v1 += rate * weight[f]
-            v2 -= rate * rate * weight[f]
-            share[f] = -np.expm1(-rate * spacing)  # m_1 of m = 1 - e^{-2cx}
-            left[f] = -np.expm1(-rate * start)
-            ratio[f] = np.exp(-(rate - 2.0 * mean) * spacing)
-            tilt[f] = weight[f] * np.exp(-(rate - 2.0 * mean) * start)
-            turn[f] = 1.0 - share[f]
-        g0 = 1.0 / v1
-        for j in range(n + NODES):
-            gap, level = 0.0, 0.0
-            for f in range(count):
-                gap += weight[f] * left[f]
-                level += tilt[f]
-                left[f] = share[f] + turn[f] * left[f]
-                tilt[f] *= ratio[f]
-            scaled[r, j] = level
-            k = j - _BELOW
-            h[r, j] = 1.0 / gap - g0 / (k * spacing) if k != 0 else -0.5 * v2 * g0 * g0
-        times[r, n] = 0.0
-        area = 0.0
-        for k in range(n - 1, -1, -1):
-            for i in range(NODES):
-                area += spacing * _INTEGRAL[i] * h[r, k + i]
-            times[r, k] = g0 * np.log(n / k) + area if k > 0 else area
-        scalars[r, 0], scalars[r, 1], scalars[r, 2], scalars[r, 3] = reach, spacing, g0, mean
-        sizes[r] = n
-    return True
+        begin, end, log_s = first[r], first[r + 1], np.log(s[r])
+        theta, fastest = np.inf, 0.0
+        for f in range(begin, end):
+            theta = min(theta, (log_s - log_p[f]) / (2.0 * c[f]))
+            fastest = max(fastest, c[f])
+        for _ in range(60):
+            total, slope = 0.0, 0.0
+            for f in range(begin, end):
+                term = np.exp(log_p[f] + 2.0 * c[f] * theta - log_s)
+                total += term
+                slope += 2.0 * c[f] * term
+            step = np.log(total) * total / slope
+            theta -= step
+            if abs(step) <= 1e-9 * abs(theta):  # quadratic
+                break
+        ends[r], points[r] = theta, theta * fastest / SPACING
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def evaluate_clocks(t, s, scalars, sizes, h, scaled, times, out):
-    """b of each mode at the times t (T,), into ``out`` (T, R)."""
-    powers, levels = np.empty(NODES), np.empty(NODES)
+def tabulate_clocks(c, log_p, first, s, ends, offsets, scalars, times, tables):
+    """Tables of R modes; the intervals of mode r are ``offsets[r]:offsets[r+1]``, the lowest x first.
+
+    ``scalars`` (R, 2): spacing and g_0; ``times``: t at the right end of each interval; ``tables``, flat: of each mode
+    its ``FIELDS``, each for all intervals.
+    """
+    for r in range(len(ends)):
+        n, own = offsets[r + 1] - offsets[r], c[first[r] : first[r + 1]]
+        spacing, weight = ends[r] / n, np.empty(len(own))
+        total, fastest, slowest = 0.0, 0.0, np.inf
+        for f in range(len(own)):
+            weight[f] = np.exp(log_p[first[r] + f] + 2.0 * own[f] * ends[r])
+            total += weight[f]
+            fastest, slowest = max(fastest, own[f]), min(slowest, own[f])
+        speed = 0.0
+        for f in range(len(own)):
+            weight[f] *= s[r] / total  # round-off of the exponents would change every speed, and t of small b
+            speed += 2.0 * own[f] * weight[f]
+        g0 = 1.0 / speed
+        h, b = np.empty(n + NODES), np.empty(n + NODES)
+        _fill_grid(own, weight, spacing, g0, h, b)
+        table = tables[FIELDS * offsets[r] : FIELDS * offsets[r + 1]].reshape(FIELDS, n)
+        _fill_polynomials(h, b, (fastest + slowest) * spacing, table)
+        _fill_cubics(ends[r], g0, h, table, times[offsets[r] : offsets[r + 1]])
+        scalars[r, 0], scalars[r, 1] = spacing, g0
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _fill_grid(c, weight, spacing, g0, h, b):
+    """h·spacing and b at x = (j - _BELOW)·spacing; ``weight`` are the terms of b at x = 0."""
+    left, rest, share, turn = np.empty(len(c)), np.empty(len(c)), np.empty(len(c)), np.empty(len(c))
+    curve = 0.0
+    for f in range(len(c)):
+        fall = np.expm1(-2.0 * c[f] * spacing)
+        back = 1.0 / (1.0 + fall)
+        share[f], turn[f] = -fall * weight[f], 1.0 + fall
+        curve += (2.0 * c[f] * spacing) ** 2 * weight[f]
+        left[f], rest[f] = 0.0, weight[f]
+        for _ in range(_BELOW):
+            left[f] = (left[f] - share[f]) * back
+            rest[f] *= back
+    for j in range(len(h)):
+        gap, level = 0.0, 0.0
+        for f in range(len(c)):
+            gap += left[f]
+            level += rest[f]
+            left[f] = share[f] + turn[f] * left[f]  # weight (1 - e^{-2cx}), free of cancellation
+            rest[f] *= turn[f]
+        k = j - _BELOW
+        h[j] = spacing / gap - g0 / k if k != 0 else 0.5 * curve * g0 * g0 / spacing
+        b[j] = level
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _fill_polynomials(h, b, fall, table):
+    """Coefficients of ∫_u^1 h and of b, which falls about as e^{-u·fall}, from the values at the nodes."""
+    reader, factor = np.zeros((NODES, NODES)), 1.0
+    for k in range(NODES):  # polynomials times e^{-u·fall} = Σ factor u^k
+        for a in range(k, NODES):
+            for i in range(NODES):
+                reader[a, i] += factor * _TO_POWERS[a - k, i]
+        factor *= -fall / (k + 1.0)
+    for i in range(NODES):
+        lift = np.exp(fall * _PLACES[i])
+        for a in range(NODES):
+            reader[a, i] *= lift
+    n = table.shape[1]
+    for low in range(n):
+        table[_INTEGRAL, low] = 0.0
+    for a in range(NODES):
+        for low in range(n):
+            of_h, of_b = 0.0, 0.0
+            for i in range(NODES):
+                of_h += _TO_INTEGRAL[a, i] * h[low + i]
+                of_b += reader[a, i] * b[low + i]
+            table[_INTEGRAL, low] -= of_h
+            table[_INTEGRAL + 1 + a, low], table[_LEVEL + a, low] = of_h, of_b
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _fill_cubics(reach, g0, h, table, times):
+    """From x_0 = ``reach`` down: ln x at the right end of each interval, t there, the cubic through both ends."""
+    n = len(times)
+    t, log_x, slope = 0.0, np.log(reach), -1.0 / (g0 + n * h[n + _BELOW])  # slope: dln x/dt
+    for low in range(n - 1, -1, -1):
+        area = table[_INTEGRAL, low]
+        times[low], table[_LOG_X, low] = t, log_x
+        if low > 0:
+            log_left = np.log(reach * low / n)
+            other = -1.0 / (g0 + low * h[low + _BELOW])
+            width = g0 * (log_x - log_left) + area
+            pace, rise, begin, end = 1.0 / width, log_left - log_x, width * slope, width * other
+            t, log_x, slope = t + width, log_left, other
+        else:  # of ln x + t/g_0, which tends to a constant
+            pace, rise, begin, end = 1.0 / g0, area / g0, 1.0 + g0 * slope, h[_BELOW] * np.exp(area / g0) / g0
+        table[_PACE, low], table[_RISE, low] = pace, begin
+        table[_BEND, low], table[_TWIST, low] = 3.0 * rise - 2.0 * begin - end, begin + end - 2.0 * rise
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def evaluate_clocks(t, s, offsets, scalars, times, tables, out):
+    """b of each mode at the times t (T,), best in order, into ``out`` (T, R)."""
     for r in range(len(s)):
-        reach, spacing, g0, mean = scalars[r, 0], scalars[r, 1], scalars[r, 2], scalars[r, 3]
-        n, ready, top = sizes[r], -1, np.log(reach)
-        t_right, y_right, slope, base, width, bend, twist = 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0
+        spacing, g0, begin, n = scalars[r, 0], scalars[r, 1], offsets[r], offsets[r + 1] - offsets[r]
+        table = tables[FIELDS * begin : FIELDS * offsets[r + 1]].reshape(FIELDS, n)
+        low = n - 1
         for i in range(len(t)):
-            if t[i] == np.inf:
-                out[i, r] = s[r]
-                continue
-            low, high = 0, n  # times[low] > t >= times[high], and times[0] stands for inf
-            while high - low > 1:
-                middle = (low + high) // 2
-                if times[r, middle] > t[i]:
-                    low = middle
-                else:
-                    high = middle
-            if low != ready:
-                ready = low
-                powers[:], levels[:] = 0.0, 0.0
-                for b in range(NODES):
-                    of_h, of_b = h[r, low + b], scaled[r, low + b]
-                    for a in range(NODES):
-                        powers[a] += _POWERS_OF[b, a] * of_h
-                        levels[a] += _POWERS_OF[b, a] * of_b
-                right, t_right = (low + 1) * spacing, times[r, low + 1]
-                y_right, slope = np.log(right), -1.0 / (g0 + right * h[r, low + 1 + _BELOW])  # dln x/dt
-                base, width, bend, twist = times[r, low], 1.0, 0.0, 0.0
-                if low > 0:  # the cubic through both ends
-                    y_left = np.log(low * spacing)
-                    base -= g0 * (top - y_left)
-                    width = times[r, low] - t_right
-                    rise = (y_left - y_right) / width
-                    other = -1.0 / (g0 + low * spacing * h[r, low + _BELOW])
-                    bend, twist = 3.0 * rise - 2.0 * slope - other, slope + other - 2.0 * rise
-            past = t[i] - t_right
-            part = past / width
-            y = y_right + past * (slope + part * (bend + part * twist))
-            if low == 0 and past * slope < -100.0:  # x < e^{-100} of a spacing: b = s to the last bit, and no overflow
-                out[i, r] = s[r]
-                continue
-            x = np.exp(y)
-            for _ in range(20):
-                u = min(max(x / spacing - low, 0.0), 1.0)
-                value, area = 0.0, 0.0
-                for a in range(NODES - 1, -1, -1):
-                    value = value * u + powers[a]
-                    area = area * u + powers[a] / (a + 1.0)
-                miss = g0 * (top - y) + base - spacing * u * area - t[i]
-                step = miss / (g0 + x * value)
-                y += step
-                x = np.exp(y)
-                if abs(step) < 1e-8:  # quadratic
-                    break
-            u, level = x / spacing - low, 0.0
+            while low > 0 and times[begin + low - 1] <= t[i]:
+                low -= 1
+            while low < n - 1 and times[begin + low] > t[i]:
+                low += 1
+            own = table[:, low]
+            past = t[i] - times[begin + low]
+            y, part = own[_LOG_X], past * own[_PACE]
+            if low == 0:
+                if part > 40.0:  # b = s to the last bit
+                    out[i, r] = s[r]
+                    continue
+                y -= part
+                part = 1.0 - np.exp(-part)
+            y += part * (own[_RISE] + part * (own[_BEND] + part * own[_TWIST]))
+            place = np.exp(y) / spacing
+            u = place - low
+            area, slope, curve = 0.0, 0.0, 0.0  # of the polynomial: value, derivative, half the second one
+            for a in range(NODES, -1, -1):
+                curve = curve * u + slope
+                slope = slope * u + area
+                area = area * u + own[_INTEGRAL + a]
+            miss = g0 * (own[_LOG_X] - y) + area - past
+            speed = g0 - place * slope  # -dt/dln x
+            step = 2.0 * miss * speed / (2.0 * speed * speed - miss * place * (slope + 2.0 * place * curve))
+            u += place * step * (1.0 + step * (0.5 + step / 6.0))
+            level = 0.0
             for a in range(NODES - 1, -1, -1):
-                level = level * u + levels[a]
-            out[i, r] = level * np.exp(-2.0 * mean * x)
+                level = level * u + own[_LEVEL + a]
+            out[i, r] = level

@@ -26,14 +26,13 @@ def check_time(name: str, value: ArrayLike) -> Floats:
     """Times >= 0 of any shape and order; ``inf`` is the end of learning."""
     try:
         array = np.asarray(value)
-        array = array.astype(np.float64) if array.dtype.kind in "biuf" else check_array(name, array)
+        times = array.astype(np.float64) if array.dtype.kind in "biuf" else check_array(name, array)
     except ValueError:
-        array = check_array(name, value)  # says what is wrong with it
-    infinite = np.isposinf(array)
-    times = check_array(name, np.where(infinite, 0.0, array)).reshape(array.shape)
-    if (times < 0).any():
+        times = check_array(name, value)  # says what is wrong with it
+    if not (times >= 0).all():
+        check_array(name, np.where(np.isposinf(times), 0.0, times))
         raise ArgumentError(f"{name} holds {times.min():g}, expected times >= 0 (inf allowed): the start is at t = 0")
-    return np.where(infinite, np.inf, times)
+    return times
 
 
 def check_magnitudes(name: str, value: ArrayLike) -> Floats:

@@ -7,13 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lineardyn.closed_form._kernels import (
-    MAX_POINTS,
-    NODES,
-    SPACING,
-    evaluate_clocks,
-    tabulate_clocks,
-)
+from lineardyn.closed_form._kernels import FIELDS, MAX_POINTS, ends_of_learning, evaluate_clocks, tabulate_clocks
 
 __all__ = ["BalancedClocks", "balanced_clocks"]
 
@@ -25,16 +19,15 @@ class BalancedClocks:
     """Tables of the clocks of R modes; see the kernels for their meaning."""
 
     s: Floats
+    offsets: NDArray[np.int64]
     scalars: Floats
-    sizes: NDArray[np.int64]
-    h: Floats
-    scaled: Floats
     times: Floats
+    tables: Floats
 
     def responses(self, t: Floats) -> Floats:
         """b at the times t (T,), as (T, R)."""
         out = np.empty((len(t), len(self.s)))
-        evaluate_clocks(t, self.s, self.scalars, self.sizes, self.h, self.scaled, self.times, out)
+        evaluate_clocks(t, self.s, self.offsets, self.scalars, self.times, self.tables, out)
         return out
 
 
@@ -48,12 +41,11 @@ def balanced_clocks(rate: Floats, log_p: Floats, mode: NDArray[np.int64], s: Flo
     first = np.searchsorted(mode[order], np.arange(len(s) + 1))
     if not len(s) or (np.diff(first) == 0).any():
         return None
-    reach = np.minimum.reduceat((np.log(s)[mode[order]] - logs) / (2.0 * c), first[:-1])  # Θ(∞) is at most this
-    points = float((reach * np.maximum.reduceat(c, first[:-1])).max()) / SPACING
-    if not (reach.min() > 0.0 and points < MAX_POINTS):
+    ends, points = np.empty(len(s)), np.empty(len(s))
+    ends_of_learning(c, logs, first, s, ends, points)
+    if not (points.min() > 0.0 and points.max() < MAX_POINTS):
         return None
-    shape = len(s), int(points) + NODES + 4
-    scalars, sizes = np.empty((len(s), 4)), np.empty(len(s), dtype=np.int64)
-    h, scaled, times = np.empty(shape), np.empty(shape), np.empty(shape)
-    done = tabulate_clocks(c, logs, first, s, scalars, sizes, h, scaled, times)
-    return BalancedClocks(s, scalars, sizes, h, scaled, times) if done else None
+    offsets = np.append(0, np.cumsum(np.ceil(points).astype(np.int64)))
+    scalars, times, tables = np.empty((len(s), 2)), np.empty(offsets[-1]), np.empty(FIELDS * offsets[-1])
+    tabulate_clocks(c, logs, first, s, ends, offsets, scalars, times, tables)
+    return BalancedClocks(s, offsets, scalars, times, tables)

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.closed_form.frequency_sets import frequency_owner, mode_spectra
 from lineardyn.errors import ArgumentError
-from lineardyn.fourier import HalfSpectrum, half_spectrum, ifft2
+from lineardyn.fourier import HalfSpectrum, half_spectrum
 from lineardyn.networks import LinearCNN
 
 if TYPE_CHECKING:
@@ -87,11 +87,12 @@ class FrequencyChains(Chains):
         return [self._pixels(*pair, conjugate=c) for pair, c in zip(pairs, self.conjugate, strict=True)]
 
     def _pixels(self, left: Numbers, right: Numbers, *, conjugate: bool) -> Floats:
-        product = left[..., :, None] * right[..., None, :].conj()  # (..., n, out, in)
-        half = np.zeros((*product.shape[:-3], *product.shape[-2:], self.half.size), dtype=np.complex128)
-        half[..., self.moving] = np.moveaxis(product.conj() if conjugate else product, -3, -1)
-        full = self.half.unpack(np.stack([half.real, half.imag], axis=-2))
-        return np.moveaxis(ifft2(full).real, -3, -1)
+        rows, columns = np.swapaxes(left, -1, -2), np.swapaxes(right, -1, -2).conj()
+        product = rows[..., :, None, :] * columns[..., None, :, :]  # (..., out, in, n)
+        packed = np.zeros((*product.shape[:-1], 2, self.half.size))
+        packed[..., 0, self.moving] = product.real
+        packed[..., 1, self.moving] = product.imag if conjugate else -product.imag
+        return np.moveaxis(self.half.unpack_images(packed), -3, -1)
 
 
 @dataclass(frozen=True)
@@ -123,16 +124,16 @@ def _of_frequencies(modes: Modes, start: list[Floats], conjugate: tuple[bool, ..
     mode = owner[moving]
     size = sizes[mode, moving]
     spectra = [_spectrum(half, w) for w in start]
-    layers = [(a if c else a.conj())[moving] for a, c in zip(spectra, conjugate, strict=True)]
+    layers = [(a if c else a.conj()).take(moving, axis=-1) for a, c in zip(spectra, conjugate, strict=True)]
     return FrequencyChains(
         start=start,
         mode=mode,
         rate=(half.shape[0] * half.shape[1]) ** (0.5 * (len(start) - 1)) * size,
         weight=half.weights[moving],
         first=q[mode, :, moving] / size[:, None],
-        last=np.ascontiguousarray(np.asarray(modes.u, dtype=np.float64)[:, mode].T),
-        layers=layers,
-        largest=max(float(np.sqrt((a.real**2 + a.imag**2).max())) for a in spectra),
+        last=np.asarray(modes.u, dtype=np.float64).take(mode, axis=1).T,
+        layers=[a.transpose(2, 0, 1) for a in layers],
+        largest=max(float(np.abs(a).max()) for a in spectra),
         half=half,
         moving=moving,
         conjugate=conjugate,
@@ -140,9 +141,11 @@ def _of_frequencies(modes: Modes, start: list[Floats], conjugate: tuple[bool, ..
 
 
 def _spectrum(half: HalfSpectrum, kernel: Floats) -> NDArray[np.complex128]:
-    """``conj(ŵ)`` on the half spectrum, (F, out, in)."""
+    """``conj(ŵ)`` on the half spectrum, (out, in, F)."""
     packed = half.pack_images(np.ascontiguousarray(kernel.transpose(0, 3, 1, 2)))
-    return (packed[:, :, 0] + 1j * packed[:, :, 1]).transpose(2, 0, 1)
+    spectrum = np.empty((*packed.shape[:2], half.size), dtype=np.complex128)
+    spectrum.real, spectrum.imag = packed[:, :, 0], packed[:, :, 1]
+    return spectrum
 
 
 def _of_modes(modes: Modes, start: list[Floats]) -> ModeChains:

@@ -37,7 +37,7 @@ def mode_spectra(modes: Modes) -> tuple[NDArray[np.complex128], Floats]:
     _, height, width = modes.image_shape
     half = half_spectrum((height, width))
     q = np.asarray(modes.q, dtype=np.complex128)
-    q = q.reshape(*q.shape[:2], height * width)[..., half.indices]
+    q = q.reshape(*q.shape[:2], height * width).take(half.indices, axis=-1)
     return q, np.sqrt((q.real**2 + q.imag**2).sum(axis=1))
 
 

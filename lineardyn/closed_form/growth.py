@@ -89,31 +89,32 @@ class HyperbolicGrowth(Growth):
         k = _apply(first, chains.first)
         a = _apply(np.swapaxes(second, -1, -2).conj(), chains.last)
         self._check(k, a, second)
-        self.plus, self.minus = self._above_noise(k + a), self._above_noise(k - a)
-        self.grows, self.fades = _lengths(self.plus) ** 2, _lengths(self.minus) ** 2
+        self.plus, self.grows = self._above_noise(k + a)
+        self.minus, self.fades = self._above_noise(k - a)
 
     def _check(self, k: Numbers, a: Numbers, second: Numbers) -> None:
         """Other outputs must not see k or a: their own part of B then stays as it is."""
         chains = self.chains
         rest = second - chains.last[:, :, None] * a.conj()[:, None, :]
-        seen = np.maximum(*(_lengths(_apply(rest, x).real) for x in (k, a)))
-        size = np.maximum(_lengths(k), _lengths(a))
-        misfit = seen / np.where(size == 0.0, 1.0, size)
-        what = (
-            "a part of size {:.3g} outside the direction u of that mode meets its hidden unit, "
-            "expected A_γf = 0 for all other γ"
-        )
-        refuse_misaligned(chains, 1, misfit, NEGLIGIBLE * chains.largest, what)
+        if np.linalg.norm(rest) > NEGLIGIBLE * chains.largest:  # else there is nothing that could be seen
+            misfit = np.maximum(*(_lengths(_apply(rest, x).real) for x in (k, a))) / _larger(k, a)
+            what = (
+                "a part of size {:.3g} outside the direction u of that mode meets its hidden unit, "
+                "expected A_γf = 0 for all other γ"
+            )
+            refuse_misaligned(chains, 1, misfit, NEGLIGIBLE * chains.largest, what)
         if isinstance(chains, ModeChains):  # all modes share the first layer's hidden units
             products = np.abs(k @ k.conj().T)
             np.fill_diagonal(products, 0.0)
-            misfit = products.max(axis=1, initial=0.0) / np.where(size == 0.0, 1.0, size)
+            misfit = products.max(axis=1, initial=0.0) / _larger(k, a)
             what = "W_1 v has a part of size {:.3g} along that of another mode, expected hidden vectors at right angles"
             refuse_misaligned(chains, 0, misfit, NEGLIGIBLE * chains.largest, what)
 
-    def _above_noise(self, vectors: Numbers) -> Numbers:
-        small = _lengths(vectors) <= self.chains.noise
-        return np.where(small[:, None], 0.0, vectors)
+    def _above_noise(self, vectors: Numbers) -> tuple[Numbers, Floats]:
+        """The vectors, 0 where only round-off, and their squared lengths."""
+        lengths = _lengths(vectors)
+        clear = lengths > self.chains.noise
+        return vectors * clear[:, None], lengths**2 * clear
 
     def clock(self, mine: NDArray[np.bool_], s: float) -> ScalarClock:
         with np.errstate(divide="ignore"):
@@ -229,6 +230,12 @@ def _lengths(vectors: Numbers) -> Floats:
     squares = vectors.real**2 + vectors.imag**2 if np.iscomplexobj(vectors) else vectors**2
     lengths: Floats = np.sqrt(squares[:, 0] if squares.shape[1] == 1 else squares.sum(axis=1))
     return lengths
+
+
+def _larger(k: Numbers, a: Numbers) -> Floats:
+    """The larger length of each pair; 1 for a pair of zeros."""
+    size: Floats = np.maximum(_lengths(k), _lengths(a))
+    return np.where(size == 0.0, 1.0, size)
 
 
 def growth_of(chains: Chains, d: Floats) -> Growth:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lineardyn.fourier import check_kernel, ifft2
+from lineardyn.fourier import check_kernel
 from lineardyn.networks.network import LinearNetwork, Weights
 from lineardyn.networks.starts import check_rank, isometries
 from lineardyn.validation import Rng, as_generator, check_choice, check_number
@@ -80,10 +80,11 @@ class LinearCNN(LinearNetwork):
         return packed.ravel()
 
     def unpack(self, state: Floats) -> Weights:
-        spectra = self._spectra(state[None])
-        conjugate = slice(-1, None) if self.convention == "convolution" else slice(None)
-        spectra[conjugate] = [s.conj() for s in spectra[conjugate]]
-        return [np.ascontiguousarray(ifft2(self._full(s[0])).real.transpose(0, 2, 3, 1)) for s in spectra]
+        *hidden, last = (block[0] for block in self._blocks(state[None]))
+        if self.convention == "convolution":
+            hidden = [layer * [[1.0], [-1.0]] for layer in hidden]  # as in pack
+        images = [self.half.unpack_images(layer) for layer in (*hidden, last)]
+        return [np.ascontiguousarray(layer.transpose(0, 2, 3, 1)) for layer in images]
 
     def spectra(self, weights: Sequence[ArrayLike]) -> list[Complexes]:
         r"""``A_1[f], .., A_{L-1}[f], B_f`` at every frequency: ``(H, W, C_l, C_{l-1})`` each [theory section 1].
@@ -103,9 +104,12 @@ class LinearCNN(LinearNetwork):
 
     def _spectra(self, states: Floats) -> list[Complexes]:
         """``A_1, .., A_{L-1}, B`` on the half spectrum: ``(T, C_l, C_{l-1}, F)`` each."""
+        return [b[..., 0, :] + 1j * b[..., 1, :] for b in self._blocks(states)]
+
+    def _blocks(self, states: Floats) -> list[Floats]:
+        """The layers of packed states ``(T, n)``: ``(T, C_l, C_{l-1}, 2, F)`` each."""
         cuts, shapes = self.offsets, self._state_shapes
-        blocks = [states[:, cuts[i] : cuts[i + 1]].reshape(-1, *shapes[i]) for i in range(self.depth)]
-        return [b[..., 0, :] + 1j * b[..., 1, :] for b in blocks]
+        return [states[:, cuts[i] : cuts[i + 1]].reshape(-1, *shapes[i]) for i in range(self.depth)]
 
     @property
     def constant(self) -> float:

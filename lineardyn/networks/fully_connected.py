@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lineardyn.fourier import ifft2
 from lineardyn.networks.network import LinearNetwork, Weights
 from lineardyn.networks.starts import check_rank, isometries
 from lineardyn.validation import Rng, as_generator, check_number
@@ -60,7 +59,7 @@ class LinearFCN(LinearNetwork):
     def unpack(self, state: Floats) -> Weights:
         first, *rest = (m[0] for m in self._matrices(state[None]))
         parts = first.reshape(len(first), self.image_shape[0], 2, -1)
-        pixels = ifft2(self.half.unpack(parts).conj()).real
+        pixels = self.half.unpack_images(parts)
         return [np.ascontiguousarray(pixels.reshape(len(first), -1)), *(m.copy() for m in rest)]
 
     def _matrices(self, states: Floats) -> list[Floats]:

@@ -52,10 +52,14 @@ def test_scaling_runs_and_finds_the_slope(tmp_path: Path) -> None:
 
 def test_the_clock_and_the_flows_agree(tmp_path: Path) -> None:
     data = clock.run(clock.TINY, tmp_path / "clock.json", say=quiet)
-    (cell,) = data["cells"].values()
-    assert cell["flows"]["dop853, rtol 1e-09"]["error"] < 1e-6  # local tolerance 1e-9, errors grow while modes do
-    assert cell["flows"]["auto, rtol 1e-06"]["error"] < 1e-3
-    assert "dop853, rtol 1e-09" in render.page({"clock": data})
+    assert [key.split(", ")[-1] for key in data["cells"]] == ["to 1T", "to 8T"]
+    for cell in data["cells"].values():
+        assert cell["flows"]["dop853, rtol 1e-09"]["error"] < 1e-6  # local tolerance 1e-9, errors grow while modes do
+        assert cell["flows"]["auto, rtol 1e-06"]["error"] < 1e-3
+        assert all(0 < flow["ratio_with_build"] < flow["ratio"] for flow in cell["flows"].values())
+    short, long = (cell["flows"]["dop853, rtol 1e-09"]["n_rhs"] for cell in data["cells"].values())
+    assert long > short
+    assert "to 8T | dop853, rtol 1e-09" in render.page({"clock": data})
 
 
 def test_disjoint_images_share_no_frequency() -> None:

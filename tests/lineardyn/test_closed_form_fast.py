@@ -51,12 +51,23 @@ def test_both_quadratures_agree_to_round_off(seed, log_p, spread, log_s):
 
 
 def test_one_frequency_is_the_sigmoid_at_the_ends_too():
-    t = np.concatenate([[0.0], np.geomspace(1e-9, 1e3, 400), [1e308, np.inf]])
+    t = np.concatenate([[0.0], np.geomspace(1e-9, 1e3, 400), np.linspace(0.0, 15.0, 300), [1e308, np.inf]])
     for b0 in (1e-12, 1e-3, 0.9, 1.0 - 1e-9):
         fast = balanced_clocks(np.array([0.5 * 8**0.5]), np.log([b0]), np.zeros(1, dtype=int), np.ones(1))
         wanted = sigmoid(t, s=1.0, b0=b0, n_pixels=2, multiplicity=1)
-        # rate 2c = 2√P with P = 2; condition 2cΘ ~ 30 times 1e-16 and the table's 1e-13
-        np.testing.assert_allclose(fast.responses(t)[:, 0], wanted, rtol=2e-12)
+        # rate 2c = 2√P with P = 2; condition 2cΘ ~ 28 times a few 1e-16, and 1e-14 of reading b from its table
+        np.testing.assert_allclose(fast.responses(t)[:, 0], wanted, rtol=1e-13)
+
+
+def test_order_and_number_of_times_do_not_change_a_bit():
+    rng = np.random.default_rng(0)
+    fast = balanced_clocks(np.array([1.0, 2.0, 0.5]), np.log([1e-4, 1e-6, 1e-3]), np.array([0, 1, 0]), np.ones(2))
+    t = np.concatenate([[0.0], rng.uniform(0.0, 2.0 * fast.times.max(), 300), fast.times, [np.inf]])
+    mixed = fast.responses(t)
+    order = np.argsort(t)
+    assert np.array_equal(fast.responses(t[order]), mixed[order])
+    assert np.array_equal(np.concatenate([fast.responses(t[i : i + 1]) for i in range(len(t))]), mixed)
+    assert (np.diff(mixed[order], axis=0) >= -1e-13).all()  # b increases, to the tables' own error
 
 
 def test_what_the_compiled_pass_does_not_cover_goes_the_other_way():

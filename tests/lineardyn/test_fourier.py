@@ -133,6 +133,16 @@ def test_packing_images_packs_the_conjugate_spectrum(shape, seed):
     assert oracles.error(half.pack_images(x), half.pack(oracles.dft2(x).conj())) <= tolerance(x[0].size)
 
 
+@example((1, 1), 0)
+@given(own.shapes, own.seeds)
+def test_unpacked_images_are_those_of_the_packed_spectrum(shape, seed):
+    half, x = fourier.half_spectrum(shape), normal(seed, 2, 3, *shape)
+    assert oracles.error(half.unpack_images(half.pack_images(x)), x) <= tolerance(x[0, 0].size)
+    packed = normal(seed, 3, 2, half.size)  # imaginary parts of numbers that are real count for nothing, either way
+    wanted = oracles.dft2(half.unpack(packed)).real  # the inverse transform of the conjugate: the transform, conjugated
+    assert oracles.error(half.unpack_images(packed), wanted) <= tolerance(x[0, 0].size)
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.uint8, np.int64, bool])
 @pytest.mark.parametrize("shape", own.SHAPES)
 def test_images_of_any_type_are_transformed_in_double_precision(shape, dtype):

@@ -19,6 +19,7 @@ CONJUGATES = check("lineardyn.test_fourier", "conjugate_frequencies_of_a_real_im
 CONVOLUTION = check("lineardyn.test_fourier", "convolution_equals_the_loops", shape=(4, 3), n_in=2, n_out=2, seed=0)
 CIRCULANT = check("lineardyn.test_fourier", "circulant_is_the_convolution", shape=(4, 3), n_in=2, n_out=2, seed=0)
 ISOMETRY = check("lineardyn.test_fourier", "half_spectrum_is_lossless_and_isometric", shape=(4, 3), seed=0)
+UNPACKING = check("lineardyn.test_fourier", "unpacked_images_are_those_of_the_packed_spectrum", shape=(4, 5), seed=0)
 PACKING = check("lineardyn.test_fourier", "packing_images_packs_the_conjugate_spectrum", shape=(4, 5), seed=0)
 RADIUS = check("lineardyn.test_fourier", "radius_is_the_distance_to_dc_on_the_torus", shape=(4, 3))
 

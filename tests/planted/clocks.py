@@ -82,22 +82,28 @@ PLANTED = {
         "lineardyn.closed_form.discrete", "kappa + rate * c", "kappa + 0.5 * rate * c", by.CLOCK_STEPS
     ),
     "speed at the end of the tables of a clock": Planted(
-        "lineardyn.closed_form._kernels", "g0 = 1.0 / v1", "g0 = 1.001 / v1", by.FAST_CLOCK
+        "lineardyn.closed_form._kernels", "g0 = 1.0 / speed", "g0 = 1.001 / speed", by.FAST_CLOCK
     ),
     "curvature at the end of the tables of a clock": Planted(
-        "lineardyn.closed_form._kernels", "-0.5 * v2 * g0 * g0", "-v2 * g0 * g0", by.FAST_CLOCK
+        "lineardyn.closed_form._kernels", "0.5 * curve * g0 * g0", "curve * g0 * g0", by.FAST_CLOCK
     ),
     "decay of the smallest and the largest rate": Planted(
         "lineardyn.closed_form._kernels",
-        "ratio[f] = np.exp(-(rate - 2.0 * mean) * spacing)",
-        "ratio[f] = np.exp(-(rate - mean) * spacing)",
+        "lift = np.exp(fall * _PLACES[i])",
+        "lift = np.exp(0.5 * fall * _PLACES[i])",
         by.BOTH_CLOCKS,
     ),
     "polynomials of a clock read at the wrong end": Planted(
-        "lineardyn.closed_form._kernels",
-        "u, level = x / spacing - low, 0.0",
-        "u, level = 1.0 - x / spacing + low, 0.0",
-        by.BOTH_CLOCKS,
+        "lineardyn.closed_form._kernels", "u = place - low", "u = 1.0 - place + low", by.BOTH_CLOCKS
+    ),
+    "a step to x at a time too short": Planted(
+        "lineardyn.closed_form._kernels", "step = 2.0 * miss * speed", "step = 1.9 * miss * speed", by.FAST_CLOCK
+    ),
+    "cubics of a clock with a wrong end": Planted(
+        "lineardyn.closed_form._kernels", "width * slope, width * other", "width * slope, width * slope", by.FAST_CLOCK
+    ),
+    "chains at the wrong place of the spectrum": Planted(
+        "lineardyn.closed_form.chains", "else -product.imag", "else product.imag", by.CLOCK
     ),
     "√m missing from any start": Planted(
         "lineardyn.closed_form.any_start", '"n_pixels", n_pixels) / m', '"n_pixels", n_pixels)', by.ANY_START

@@ -63,6 +63,9 @@ PLANTED = {
     "packed spectrum of the image, not its conjugate": Planted(
         "lineardyn.fourier", "np.where(mirrored, 1.0, -1.0)", "np.where(mirrored, -1.0, 1.0)", by.PACKING
     ),
+    "images unpacked from one frequency of each pair, not its conjugate": Planted(
+        "lineardyn.fourier", "np.where(flat <= partner, -1.0, 1.0)", "-np.ones(len(flat))", by.UNPACKING
+    ),
     "packed images without √P": Planted(
         "lineardyn.fourier",
         'scipy.fft.rfft2(_double(images), norm="ortho")',

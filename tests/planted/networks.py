@@ -28,12 +28,15 @@ PLANTED = {
         "lineardyn.networks", "packed[: -len(kernels[-1]), 1]", "packed[:, 1]", by.PREDICTOR
     ),
     "last layer unpacked like a convolution": Planted(
-        "lineardyn.networks", "[s.conj() for s in spectra[conjugate]]", "spectra[conjugate]", by.LOSSLESS
+        "lineardyn.networks",
+        "for layer in (*hidden, last)",
+        "for layer in (*hidden, last * [[1.0], [-1.0]])",
+        by.LOSSLESS,
     ),
     "first layer unpacked conjugated": Planted(
         "lineardyn.networks",
-        "ifft2(self.half.unpack(parts).conj()).real",
-        "ifft2(self.half.unpack(parts)).real",
+        "self.half.unpack_images(parts)",
+        "self.half.unpack_images(parts * [[1.0], [-1.0]])",
         by.LOSSLESS_FCN,
     ),
     "conjugate of the effective predictor": Planted(
@@ -111,12 +114,15 @@ PLANTED = {
         by.BALANCED_FCN,
     ),
     "a correlation read as a convolution": Planted(
-        "lineardyn.networks", 'if self.convention == "convolution":', "if True:", by.CORRELATION
+        "lineardyn.networks",
+        'if self.convention == "convolution":\n            convolutions',
+        "if True:\n            convolutions",
+        by.CORRELATION,
     ),
     "a correlation written as a convolution": Planted(
         "lineardyn.networks",
-        'slice(-1, None) if self.convention == "convolution" else slice(None)',
-        "slice(-1, None)",
+        'if self.convention == "convolution":\n            hidden',
+        "if True:\n            hidden",
         by.CORRELATION,
     ),
     "P outputs too many in Glorot's fan_out": Planted(
