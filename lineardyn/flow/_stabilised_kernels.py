@@ -1,9 +1,9 @@
 """Stabilised explicit integrators: as many stages as the spectral radius asks for, of order 2 (RKC) and 4 (ROCK4).
 
-Left out, measured: order 3 from two steps, ``y(t + h) = b y(t - δh) + a y(t) + θ (RKC of y(t), a step of c h)`` with
-b, c and θ from the order conditions (c = 1.29 where δ = 1). An error per step 8 to 20 times smaller in slow directions is
-only halved in fast ones that follow growing modes, and the stages must reach c times as far: 1.2 to 1.6 times as many
-right-hand sides as RKC at equal error, on flows with s_max/s_min = 16 and on CIFAR-4, rtol from 1e-3 to 1e-6.
+Left out, measured: order 3 from two steps, ``y(t + h) = b y(t - δh) + a y(t) + θ (RKC of y(t), a step of c h)`` with b,
+c and θ from the order conditions (c = 1.29 where δ = 1). The error of a step, 8 to 20 times smaller in slow directions,
+is only halved in fast ones that follow growing modes, and the stages must reach c times as far: 1.2 to 1.6 times as
+many right-hand sides as RKC at equal error, on flows with s_max/s_min = 16 and on CIFAR-4, rtol from 1e-3 to 1e-6.
 
 Arguments as in :mod:`lineardyn.flow._kernels`. numba's disk cache does not see changes of that file from here
 (numba#1833): the tests clear it where it is older.
