@@ -730,12 +730,18 @@ def finite(y):
 
 
 @njit(nogil=True, cache=True)
+def largest(y):
+    """The largest size of an entry; a NaN slips through: :func:`finite` sees it."""
+    most = 0.0
+    for i in range(y.size):
+        most = max(most, abs(y[i]))
+    return most
+
+
+@njit(nogil=True, cache=True)
 def bounded(y):
     """True if every entry is below 1e25: far beyond any use, and its powers in a loss are still finite."""
-    largest = 0.0
-    for i in range(y.size):
-        largest = max(largest, abs(y[i]))  # a NaN slips through max: finite() sees it
-    return largest < 1e25 and finite(y)
+    return largest(y) < 1e25 and finite(y)
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -753,10 +759,22 @@ def growth(y, f, entries, rtol, atol):
     Where y is random, entries of f that belong to the fastest directions are the largest by far; a mean would drown
     them in the others.
     """
-    largest = 0.0
-    for i in range(f.size):
-        largest = max(largest, abs(f[i]))
-    return np.sqrt(_scaled_square(y, y, y, rtol, atol) / entries), np.sqrt(squares(y) / entries), largest
+    return np.sqrt(_scaled_square(y, y, y, rtol, atol) / entries), np.sqrt(squares(y) / entries), largest(f)
+
+
+@njit(nogil=True, cache=True)
+def begin(
+    y, stages, entries, rtol, atol,
+    conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
+):  # fmt: skip
+    """f(y) to the first stage: whether both are finite, then what :func:`growth` says of them."""
+    y, stages = borrowed(y), borrowed(stages)
+    sizes, offsets, weights, work = borrowed(sizes), borrowed(offsets), borrowed(weights), borrowed(work)
+    rows, target, gain, matrix = borrowed(rows), borrowed(target), borrowed(gain), borrowed(matrix)
+    slope = stages[0]
+    flow(y, slope, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
+    size, mean, fastest = growth(y, slope, entries, rtol, atol)
+    return finite(y) and finite(slope), size, mean, fastest
 
 
 # --- explicit Runge-Kutta pairs --------------------------------------------------------------------------------------
