@@ -13,7 +13,8 @@ another: one right-hand side of all, with one matrix product; ``gain`` then hold
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
 from numba.extending import intrinsic
 
 # contraction to FMA and reassociated sums, but NaN and infinity keep their meaning: a diverging flow must be seen
@@ -47,6 +48,55 @@ def borrowed(typing_context, array):
     return array(array), code
 
 
+# That no row which a loop writes overlaps another is looked at when it runs, pair by pair: dozens of comparisons, and no
+# vectors at all below some hundred entries. With `peek` and `poke` a loop promises it instead: no place belongs to two
+# of its numbered streams. What is only read may all be stream 0.
+
+STREAMS = 7
+
+
+@intrinsic
+def peek(typing_context, array, i, stream):
+    """``array[i]``, of one stream."""
+    if not isinstance(stream, types.IntegerLiteral):
+        return None
+
+    def code(context, builder, signature, arguments):
+        value = builder.load(_place(context, builder, array, *arguments[:2]))
+        return _promised(builder, value, stream.literal_value)
+
+    return array.dtype(array, types.uintp, stream), code
+
+
+@intrinsic
+def poke(typing_context, array, i, value, stream):
+    """``array[i] = value``, of one stream."""
+    if not isinstance(stream, types.IntegerLiteral):
+        return None
+
+    def code(context, builder, signature, arguments):
+        _promised(
+            builder, builder.store(arguments[2], _place(context, builder, array, *arguments[:2])), stream.literal_value
+        )
+        return context.get_dummy_value()
+
+    return types.void(array, types.uintp, array.dtype, stream), code
+
+
+def _place(context, builder, array, value, i):
+    return builder.gep(context.make_array(array)(context, builder, value=value).data, [i], inbounds=True)
+
+
+def _promised(builder, instruction, stream):
+    """In LLVM's words: in the scope of its stream, and no alias of those of the others."""
+    module = builder.module
+    domain = module.add_metadata([ir.MetaDataString(module, "streams")])
+    scopes = [module.add_metadata([ir.MetaDataString(module, f"stream {i}"), domain]) for i in range(STREAMS)]
+    instruction.set_metadata("alias.scope", module.add_metadata([scopes.pop(stream)]))
+    instruction.set_metadata("noalias", module.add_metadata(scopes))
+    return instruction
+
+
 # --- products of spectra, frequency by frequency ---------------------------------------------------------------------
 # Arrays here are flat, with unsigned offsets: a view costs more than a short loop, a signed offset stops vectorising.
 
@@ -57,12 +107,14 @@ def multiply(out, o, x, a, y, b, n, add):
     p, c, d = o + n, a + n, b + n
     if add:
         for f in range(n):
-            out[o + f] += x[a + f] * y[b + f] - x[c + f] * y[d + f]
-            out[p + f] += x[a + f] * y[d + f] + x[c + f] * y[b + f]
+            xr, xi, yr, yi = peek(x, a + f, 0), peek(x, c + f, 0), peek(y, b + f, 0), peek(y, d + f, 0)
+            poke(out, o + f, peek(out, o + f, 1) + (xr * yr - xi * yi), 1)
+            poke(out, p + f, peek(out, p + f, 2) + (xr * yi + xi * yr), 2)
     else:
         for f in range(n):
-            out[o + f] = x[a + f] * y[b + f] - x[c + f] * y[d + f]
-            out[p + f] = x[a + f] * y[d + f] + x[c + f] * y[b + f]
+            xr, xi, yr, yi = peek(x, a + f, 0), peek(x, c + f, 0), peek(y, b + f, 0), peek(y, d + f, 0)
+            poke(out, o + f, xr * yr - xi * yi, 1)
+            poke(out, p + f, xr * yi + xi * yr, 2)
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -71,12 +123,14 @@ def _multiply_conjugate(out, o, x, a, y, b, n, add):
     p, c, d = o + n, a + n, b + n
     if add:
         for f in range(n):
-            out[o + f] += x[a + f] * y[b + f] + x[c + f] * y[d + f]
-            out[p + f] += x[c + f] * y[b + f] - x[a + f] * y[d + f]
+            xr, xi, yr, yi = peek(x, a + f, 0), peek(x, c + f, 0), peek(y, b + f, 0), peek(y, d + f, 0)
+            poke(out, o + f, peek(out, o + f, 1) + (xr * yr + xi * yi), 1)
+            poke(out, p + f, peek(out, p + f, 2) + (xi * yr - xr * yi), 2)
     else:
         for f in range(n):
-            out[o + f] = x[a + f] * y[b + f] + x[c + f] * y[d + f]
-            out[p + f] = x[c + f] * y[b + f] - x[a + f] * y[d + f]
+            xr, xi, yr, yi = peek(x, a + f, 0), peek(x, c + f, 0), peek(y, b + f, 0), peek(y, d + f, 0)
+            poke(out, o + f, xr * yr + xi * yi, 1)
+            poke(out, p + f, xi * yr - xr * yi, 2)
 
 
 @njit(nogil=True, cache=True)
@@ -97,22 +151,26 @@ def _pull_two(e, z, w, x, a, b, y, c, gx, ga, gb, gy, gc, n, add):
     """``gx[ga:] (+)= e[z:]·conj(y[c:])``, the same for the rows w, b, gb, and ``gy[gc:] += Σ e·conj(x)`` of both."""
     if add:
         for f in range(n):
-            yr, yi, er, ei, hr, hi = y[c + f], y[c + n + f], e[z + f], e[z + n + f], e[w + f], e[w + n + f]
-            gx[ga + f] += er * yr + ei * yi
-            gx[ga + n + f] += ei * yr - er * yi
-            gx[gb + f] += hr * yr + hi * yi
-            gx[gb + n + f] += hi * yr - hr * yi
-            gy[gc + f] += er * x[a + f] + ei * x[a + n + f] + hr * x[b + f] + hi * x[b + n + f]
-            gy[gc + n + f] += ei * x[a + f] - er * x[a + n + f] + hi * x[b + f] - hr * x[b + n + f]
+            yr, yi, er, ei = peek(y, c + f, 0), peek(y, c + n + f, 0), peek(e, z + f, 0), peek(e, z + n + f, 0)
+            hr, hi = peek(e, w + f, 0), peek(e, w + n + f, 0)
+            poke(gx, ga + f, peek(gx, ga + f, 1) + (er * yr + ei * yi), 1)
+            poke(gx, ga + n + f, peek(gx, ga + n + f, 2) + (ei * yr - er * yi), 2)
+            poke(gx, gb + f, peek(gx, gb + f, 3) + (hr * yr + hi * yi), 3)
+            poke(gx, gb + n + f, peek(gx, gb + n + f, 4) + (hi * yr - hr * yi), 4)
+            xr, xi, ur, ui = peek(x, a + f, 0), peek(x, a + n + f, 0), peek(x, b + f, 0), peek(x, b + n + f, 0)
+            poke(gy, gc + f, peek(gy, gc + f, 5) + (er * xr + ei * xi + hr * ur + hi * ui), 5)
+            poke(gy, gc + n + f, peek(gy, gc + n + f, 6) + (ei * xr - er * xi + hi * ur - hr * ui), 6)
     else:
         for f in range(n):
-            yr, yi, er, ei, hr, hi = y[c + f], y[c + n + f], e[z + f], e[z + n + f], e[w + f], e[w + n + f]
-            gx[ga + f] = er * yr + ei * yi
-            gx[ga + n + f] = ei * yr - er * yi
-            gx[gb + f] = hr * yr + hi * yi
-            gx[gb + n + f] = hi * yr - hr * yi
-            gy[gc + f] += er * x[a + f] + ei * x[a + n + f] + hr * x[b + f] + hi * x[b + n + f]
-            gy[gc + n + f] += ei * x[a + f] - er * x[a + n + f] + hi * x[b + f] - hr * x[b + n + f]
+            yr, yi, er, ei = peek(y, c + f, 0), peek(y, c + n + f, 0), peek(e, z + f, 0), peek(e, z + n + f, 0)
+            hr, hi = peek(e, w + f, 0), peek(e, w + n + f, 0)
+            poke(gx, ga + f, er * yr + ei * yi, 1)
+            poke(gx, ga + n + f, ei * yr - er * yi, 2)
+            poke(gx, gb + f, hr * yr + hi * yi, 3)
+            poke(gx, gb + n + f, hi * yr - hr * yi, 4)
+            xr, xi, ur, ui = peek(x, a + f, 0), peek(x, a + n + f, 0), peek(x, b + f, 0), peek(x, b + n + f, 0)
+            poke(gy, gc + f, peek(gy, gc + f, 5) + (er * xr + ei * xi + hr * ur + hi * ui), 5)
+            poke(gy, gc + n + f, peek(gy, gc + n + f, 6) + (ei * xr - er * xi + hi * ur - hr * ui), 6)
 
 
 @njit(nogil=True, cache=True)
@@ -266,18 +324,20 @@ def _combine_five(e, a, b, c, d, x, r, n, factors, p, q, s, t, add):
     d0, d1, d2, d3, d4 = factors[t], factors[t + 1], factors[t + 2], factors[t + 3], factors[t + 4]
     if add:
         for i in range(n):
-            x0, x1, x2, x3, x4 = x[r + i], x[r1 + i], x[r2 + i], x[r3 + i], x[r4 + i]
-            e[a + i] += a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3 + a4 * x4
-            e[b + i] += b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3 + b4 * x4
-            e[c + i] += c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3 + c4 * x4
-            e[d + i] += d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3 + d4 * x4
+            x0, x1, x2 = peek(x, r + i, 0), peek(x, r1 + i, 0), peek(x, r2 + i, 0)
+            x3, x4 = peek(x, r3 + i, 0), peek(x, r4 + i, 0)
+            poke(e, a + i, peek(e, a + i, 1) + (a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3 + a4 * x4), 1)
+            poke(e, b + i, peek(e, b + i, 2) + (b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3 + b4 * x4), 2)
+            poke(e, c + i, peek(e, c + i, 3) + (c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3 + c4 * x4), 3)
+            poke(e, d + i, peek(e, d + i, 4) + (d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3 + d4 * x4), 4)
     else:
         for i in range(n):
-            x0, x1, x2, x3, x4 = x[r + i], x[r1 + i], x[r2 + i], x[r3 + i], x[r4 + i]
-            e[a + i] = a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3 + a4 * x4
-            e[b + i] = b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3 + b4 * x4
-            e[c + i] = c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3 + c4 * x4
-            e[d + i] = d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3 + d4 * x4
+            x0, x1, x2 = peek(x, r + i, 0), peek(x, r1 + i, 0), peek(x, r2 + i, 0)
+            x3, x4 = peek(x, r3 + i, 0), peek(x, r4 + i, 0)
+            poke(e, a + i, a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3 + a4 * x4, 1)
+            poke(e, b + i, b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3 + b4 * x4, 2)
+            poke(e, c + i, c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3 + c4 * x4, 3)
+            poke(e, d + i, d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3 + d4 * x4, 4)
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -290,18 +350,20 @@ def _combine_four(e, a, b, c, d, x, r, n, factors, p, q, s, t, add):
     d0, d1, d2, d3 = factors[t], factors[t + 1], factors[t + 2], factors[t + 3]
     if add:
         for i in range(n):
-            x0, x1, x2, x3 = x[r + i], x[r1 + i], x[r2 + i], x[r3 + i]
-            e[a + i] += a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
-            e[b + i] += b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
-            e[c + i] += c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3
-            e[d + i] += d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
+            x0, x1 = peek(x, r + i, 0), peek(x, r1 + i, 0)
+            x2, x3 = peek(x, r2 + i, 0), peek(x, r3 + i, 0)
+            poke(e, a + i, peek(e, a + i, 1) + (a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3), 1)
+            poke(e, b + i, peek(e, b + i, 2) + (b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3), 2)
+            poke(e, c + i, peek(e, c + i, 3) + (c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3), 3)
+            poke(e, d + i, peek(e, d + i, 4) + (d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3), 4)
     else:
         for i in range(n):
-            x0, x1, x2, x3 = x[r + i], x[r1 + i], x[r2 + i], x[r3 + i]
-            e[a + i] = a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
-            e[b + i] = b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
-            e[c + i] = c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3
-            e[d + i] = d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
+            x0, x1 = peek(x, r + i, 0), peek(x, r1 + i, 0)
+            x2, x3 = peek(x, r2 + i, 0), peek(x, r3 + i, 0)
+            poke(e, a + i, a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3, 1)
+            poke(e, b + i, b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3, 2)
+            poke(e, c + i, c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3, 3)
+            poke(e, d + i, d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3, 4)
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -309,10 +371,10 @@ def _combine_one(e, a, x, r, n, factor, add):
     """One row of e, one of x."""
     if add:
         for i in range(n):
-            e[a + i] += factor * x[r + i]
+            poke(e, a + i, peek(e, a + i, 1) + factor * peek(x, r + i, 0), 1)
     else:
         for i in range(n):
-            e[a + i] = factor * x[r + i]
+            poke(e, a + i, factor * peek(x, r + i, 0), 1)
 
 
 @njit(nogil=True, cache=True)
@@ -591,12 +653,15 @@ def _pull_fcn(y, dy, sizes, offsets, width, above, work):
 
 @njit(nogil=True, cache=True, fastmath=FAST)
 def _add(out, o, y, a, k, at, c, n):
-    """``out[o:] = y[a:] + Σ_j c_j k[at_j:]`` with tuples ``at`` and ``c``, whose loop is unrolled: one pass."""
+    """``out[o:] = y[a:] + Σ_j c_j k[at_j:]`` with tuples ``at`` and ``c``, whose loop is unrolled: one pass.
+
+    ``y[a:]`` may be ``out[o:]``: the same stream.
+    """
     for i in range(n):
-        total = y[a + i]
+        total = peek(y, a + i, 1)
         for j in range(len(at)):
-            total += c[j] * k[at[j] + i]
-        out[o + i] = total
+            total += c[j] * peek(k, at[j] + i, 0)
+        poke(out, o + i, total, 1)
 
 
 @njit(nogil=True, cache=True)
