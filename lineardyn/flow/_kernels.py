@@ -48,9 +48,9 @@ def borrowed(typing_context, array):
     return array(array), code
 
 
-# That no row which a loop writes overlaps another is looked at when it runs, pair by pair: dozens of comparisons, and no
-# vectors at all below some hundred entries. With `peek` and `poke` a loop promises it instead: no place belongs to two
-# of its numbered streams. What is only read may all be stream 0.
+# Whether a row that a loop writes overlaps another one is looked at when it runs, pair by pair: dozens of comparisons,
+# and no vectors at all below some hundred entries. With `peek` and `poke` a loop promises instead that no place belongs
+# to two of its numbered streams. What is only read may all be stream 0.
 
 STREAMS = 7
 
@@ -710,6 +710,68 @@ def stage_sum(out, y, stages, table, row, n_stages, h, at, c):
         _sum_block(out, U(start), y, U(start), flat, at, c, INT(0), m, U(start), U(min(BLOCK, n - start)))
 
 
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _add_twice(out, o, ahead, p, y, a, k, at, c, d, n):
+    """``out[o:] = y[a:] + Σ_j c_j k[at_j:]``, ``ahead[p:] = y[a:] + Σ_j d_j k[at_j:]``: each term is read once."""
+    for i in range(n):
+        one = two = peek(y, a + i, 0)
+        for j in range(len(at)):
+            term = peek(k, at[j] + i, 0)
+            one += c[j] * term
+            two += d[j] * term
+        poke(out, o + i, one, 1)
+        poke(ahead, p + i, two, 2)
+
+
+@njit(nogil=True, cache=True)
+def two_stage_sums(out, y, stages, table, row, h, at, c, d):
+    """:func:`stage_sum` of stage ``row``, and of the next all but its last term, to its own place in ``stages``.
+
+    Sums wait for memory: this way most terms come from there half as often. False where the two have too few or too
+    many terms between them, and nothing is done.
+    """
+    n, m = y.size, INT(0)
+    for j in range(row):
+        if table[row, j] != 0.0 or table[row + 1, j] != 0.0:
+            if m == 8:
+                return False
+            at[m], c[m], d[m] = U(j * n), h * table[row, j], h * table[row + 1, j]
+            m += 1
+    if m < 3:
+        return False
+    for j in range(m, 8):
+        at[j], c[j], d[j] = at[0], 0.0, 0.0
+    k, z = stages.reshape(-1), U((row + 1) * n)
+    c0, c1, c2, c3, c4, c5, c6, c7 = c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]
+    d0, d1, d2, d3, d4, d5, d6, d7 = d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7]
+    for start in range(0, n, BLOCK):
+        s, size = U(start), U(min(BLOCK, n - start))
+        p0, p1, p2, p3 = at[0] + s, at[1] + s, at[2] + s, at[3] + s
+        p4, p5, p6, p7 = at[4] + s, at[5] + s, at[6] + s, at[7] + s
+        if m == 3:
+            _add_twice(out, s, k, z + s, y, s, k, (p0, p1, p2), (c0, c1, c2), (d0, d1, d2), size)
+        elif m == 4:
+            _add_twice(out, s, k, z + s, y, s, k, (p0, p1, p2, p3), (c0, c1, c2, c3), (d0, d1, d2, d3), size)
+        elif m <= 6:
+            _add_twice(
+                out, s, k, z + s, y, s, k, (p0, p1, p2, p3, p4, p5), (c0, c1, c2, c3, c4, c5),
+                (d0, d1, d2, d3, d4, d5), size,
+            )  # fmt: skip
+        else:
+            _add_twice(
+                out, s, k, z + s, y, s, k, (p0, p1, p2, p3, p4, p5, p6, p7), (c0, c1, c2, c3, c4, c5, c6, c7),
+                (d0, d1, d2, d3, d4, d5, d6, d7), size,
+            )  # fmt: skip
+    return True
+
+
+@njit(nogil=True, cache=True)
+def _finish_sum(out, stages, row, factor):
+    """Of what :func:`two_stage_sums` left in the place of stage ``row``: the last term."""
+    n, k = U(out.size), stages.reshape(-1)
+    _add(out, U(0), k, U(row) * n, k, ((U(row) - U(1)) * n,), (factor,), n)
+
+
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")  # a check for zero stops vectorising
 def _scaled_square(e, y, z, rtol, atol):
     """``Σ (e / (atol + rtol max(|y|, |z|)))²``."""
@@ -863,7 +925,7 @@ def advance_runge_kutta(
     y, stages, trial, out, table = borrowed(y), borrowed(stages), borrowed(trial), borrowed(out), borrowed(table)
     sizes, offsets, weights, work = borrowed(sizes), borrowed(offsets), borrowed(weights), borrowed(work)
     rows, target, gain, matrix = borrowed(rows), borrowed(target), borrowed(gain), borrowed(matrix)
-    at, c = np.zeros(TERMS, dtype=np.uintp), np.zeros(TERMS)
+    at, c, d = np.zeros(TERMS, dtype=np.uintp), np.zeros(TERMS), np.zeros(TERMS)
     end = times[-1]
     for _ in range(budget):
         t = control[TIME]
@@ -874,8 +936,15 @@ def advance_runge_kutta(
         h = min(control[STEP], end - t)
         if t + h <= t:
             return STEP_TOO_SMALL
+        begun = False
         for j in range(1, n_main + 1):
-            stage_sum(trial, y, stages, table, j, j, h, at, c)
+            if begun:
+                _finish_sum(trial, stages, j, h * table[j, j - 1])
+                begun = False
+            elif j < n_main and two_stage_sums(trial, y, stages, table, j, h, at, c, d):
+                begun = True
+            else:
+                stage_sum(trial, y, stages, table, j, j, h, at, c)
             flow(
                 trial, stages[j],
                 conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,

@@ -130,7 +130,7 @@ def flow_arguments(
     the time of a small one.
     """
     of, bare, layout = _prepared.get(moments, (None, None, FLAT))
-    if bare is None or of != network:
+    if bare is None or (of is not network and of != network):
         bare, layout = _for_integrators(network, moments)
         _prepared[moments] = network, bare, layout
     return _with_scratch(bare, network, weight_decay), layout
