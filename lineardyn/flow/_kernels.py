@@ -766,7 +766,7 @@ def two_stage_sums(out, y, stages, table, row, h, at, c, d):
 
 
 @njit(nogil=True, cache=True)
-def _finish_sum(out, stages, row, factor):
+def finish_sum(out, stages, row, factor):
     """Of what :func:`two_stage_sums` left in the place of stage ``row``: the last term."""
     n, k = U(out.size), stages.reshape(-1)
     _add(out, U(0), k, U(row) * n, k, ((U(row) - U(1)) * n,), (factor,), n)
@@ -939,7 +939,7 @@ def advance_runge_kutta(
         begun = False
         for j in range(1, n_main + 1):
             if begun:
-                _finish_sum(trial, stages, j, h * table[j, j - 1])
+                finish_sum(trial, stages, j, h * table[j, j - 1])
                 begun = False
             elif j < n_main and two_stage_sums(trial, y, stages, table, j, h, at, c, d):
                 begun = True

@@ -103,9 +103,15 @@ PLANTED = {
     ),
     "eighth stage left out": Planted(
         "lineardyn.flow._kernels",
-        "(p0, p1, p2, p3, p4, p5, p6, p7), (c0, c1, c2, c3, c4, c5, c6, c7)",
-        "(p0, p1, p2, p3, p4, p5, p6), (c0, c1, c2, c3, c4, c5, c6)",
+        "begin, k, (p0, p1, p2, p3, p4, p5, p6, p7), (c0, c1, c2, c3, c4, c5, c6, c7)",
+        "begin, k, (p0, p1, p2, p3, p4, p5, p6), (c0, c1, c2, c3, c4, c5, c6)",
         by.STAGES,
+    ),
+    "coefficients of the stage itself in the sum ahead": Planted(
+        "lineardyn.flow._kernels", "two += d[j] * term", "two += c[j] * term", by.TWO_STAGES
+    ),
+    "arguments of another network": Planted(
+        "lineardyn.flow.arguments", "(of is not network and of != network)", "False", by.SHARED_ARGUMENTS
     ),
     "stages not times the step": Planted(
         "lineardyn.flow._kernels",
