@@ -201,7 +201,7 @@ class _Run:
     def _is_impossible(self) -> bool:
         """Whether the tolerance is finer than numbers of the size of the state are apart."""
         largest = float(_kernels.largest(self.y))
-        return self.atol + self.rtol * largest < float(np.finfo(np.float64).eps) * largest
+        return self.atol + self.rtol * largest < sys.float_info.epsilon * largest
 
     def _budget(self) -> int:
         """Steps of one call of the kernel."""
