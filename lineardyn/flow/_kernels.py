@@ -13,7 +13,6 @@ another: one right-hand side of all, with one matrix product; ``gain`` then hold
 from __future__ import annotations
 
 import numpy as np
-from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
@@ -89,11 +88,9 @@ def _place(context, builder, array, value, i):
 
 def _promised(builder, instruction, stream):
     """In LLVM's words: in the scope of its stream, and no alias of those of the others."""
-    module = builder.module
-    domain = module.add_metadata([ir.MetaDataString(module, "streams")])
-    scopes = [module.add_metadata([ir.MetaDataString(module, f"stream {i}"), domain]) for i in range(STREAMS)]
-    instruction.set_metadata("alias.scope", module.add_metadata([scopes.pop(stream)]))
-    instruction.set_metadata("noalias", module.add_metadata(scopes))
+    scopes = [[f"stream {i}", ["streams"]] for i in range(STREAMS)]  # a name and its domain
+    instruction.set_metadata("alias.scope", builder.module.add_metadata([scopes.pop(stream)]))
+    instruction.set_metadata("noalias", builder.module.add_metadata(scopes))
     return instruction
 
 
@@ -666,7 +663,7 @@ def _add(out, o, y, a, k, at, c, n):
 
 @njit(nogil=True, cache=True)
 def _sum_block(out, o, y, a, k, at, c, base, m, start, n):
-    """``out[o:o+n] = y[a:a+n] + Σ_j c_(base+j) k[at_j + start:]``, up to eight terms in one pass."""
+    """``out[o:o+n] = y[a:a+n] + Σ_j c_(base+j) k[at_j + start:]``, up to nine terms in one pass, eight of more."""
     source, begin, j = y, a, 0
     while True:
         p0, p1, p2, p3 = at[j] + start, at[j + 1] + start, at[j + 2] + start, at[j + 3] + start
@@ -688,9 +685,14 @@ def _sum_block(out, o, y, a, k, at, c, base, m, start, n):
             _add(out, o, source, begin, k, (p0, p1, p2, p3, p4, p5), (c0, c1, c2, c3, c4, c5), n)
         elif left == 7:
             _add(out, o, source, begin, k, (p0, p1, p2, p3, p4, p5, p6), (c0, c1, c2, c3, c4, c5, c6), n)
+        elif left == 9:  # as DOP853's interpolant has
+            p8, c8 = at[j + 8] + start, c[i + 8]
+            _add(
+                out, o, source, begin, k, (p0, p1, p2, p3, p4, p5, p6, p7, p8), (c0, c1, c2, c3, c4, c5, c6, c7, c8), n
+            )  # fmt: skip
         else:
             _add(out, o, source, begin, k, (p0, p1, p2, p3, p4, p5, p6, p7), (c0, c1, c2, c3, c4, c5, c6, c7), n)
-        if left <= 8:
+        if left <= 9:
             return
         source, begin, j = out, o, j + 8
 
