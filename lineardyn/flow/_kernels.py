@@ -858,7 +858,7 @@ def finite(y):
     return total == 0.0
 
 
-@njit(nogil=True, cache=True)
+@njit(cache=True)  # so quick that giving the interpreter lock away, and waiting for it, would take longer
 def largest(y):
     """The largest size of an entry; a NaN slips through: :func:`finite` sees it."""
     most = 0.0
