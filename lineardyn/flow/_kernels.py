@@ -891,7 +891,7 @@ def growth(y, f, entries, rtol, atol):
     return np.sqrt(_scaled_square(y, y, y, rtol, atol) / entries), np.sqrt(squares(y) / entries), largest(f)
 
 
-@njit(nogil=True, cache=True)
+@njit(cache=True)  # keeps the interpreter lock, as `largest`: of a run this is one right-hand side in hundreds
 def begin(
     y, stages, entries, rtol, atol,
     conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
