@@ -46,13 +46,15 @@ def check_array(name: str, value: ArrayLike, *, shape: Sequence[int | None] | No
     Integers, booleans and float32 are converted exactly, so that no sum is ever taken in a narrow type.
     """
     array = as_real_array(name, value)
-    if shape is not None:
+    if shape is not None and array.shape != shape and not _fits(array.shape, shape):
         wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
-        fits = array.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
-        if not fits:
-            raise ArgumentError(f"{name} has shape {array.shape}, expected {wanted}{': ' + why if why else ''}")
+        raise ArgumentError(f"{name} has shape {array.shape}, expected {wanted}{': ' + why if why else ''}")
     check_finite(name, array)
     return np.ascontiguousarray(array, dtype=np.float64)
+
+
+def _fits(shape: tuple[int, ...], wanted: Sequence[int | None]) -> bool:
+    return len(shape) == len(wanted) and all(n in (None, m) for n, m in zip(wanted, shape, strict=True))
 
 
 def check_finite(name: str, array: NDArray[Any], first: int = 0) -> None:
@@ -187,11 +189,11 @@ def check_count(name: str, value: int, *, minimum: int = 1) -> int:
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> str:
     """Return ``value`` in lower case if it is one of ``choices``; the error suggests the nearest one."""
-    import difflib
-
     text = value.lower() if isinstance(value, str) else value
     if text in choices:
         return str(text)
+    import difflib
+
     near = difflib.get_close_matches(str(text), choices, n=1)
     hint = f": did you mean {near[0]!r}?" if near else ""
     raise ArgumentError(f"{name} is {shown(value)}, expected one of {', '.join(map(repr, choices))}{hint}")
@@ -242,9 +244,9 @@ def check_times(name: str, value: ArrayLike) -> Floats:
         raise ArgumentError(f"{name} is empty, expected at least one time")
     if times[0] < 0:
         raise ArgumentError(f"{name}[0] is {times[0]:g}, expected times >= 0: the weights are the state at t = 0")
-    steps = np.diff(times)
-    if (steps <= 0).any():
-        i = int(np.argmax(steps <= 0))
+    later = times[1:] > times[:-1]
+    if not later.all():
+        i = int(np.argmin(later))
         raise ArgumentError(
             f"{name}[{i + 1}] = {times[i + 1]:g} comes after {name}[{i}] = {times[i]:g}, expected increasing "
             f"times: sort them"

@@ -55,10 +55,7 @@ class FlowSweep(Sweep):
         arguments, layout = shared
         own = arguments._replace(decay=self.settings[run].weight_decay)
         result = self._integrate(run, self.starts[run], (own, layout), report, out)
-        reached = len(result.states)
-        if not np.may_share_memory(result.states, out):
-            out[:reached] = result.states
-        return Outcome(reached, result.status, result.stats)
+        return Outcome(len(result.states), result.status, result.stats)
 
     def _batch(self, group: slice, out: Floats, report: Report | None) -> Outcome:
         decays = np.array([settings.weight_decay for settings in self.settings[group]])

@@ -13,7 +13,7 @@ another: one right-hand side of all, with one matrix product; ``gain`` then hold
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 from numba.extending import intrinsic
 
 # contraction to FMA and reassociated sums, but NaN and infinity keep their meaning: a diverging flow must be seen
@@ -50,6 +50,53 @@ def borrowed(typing_context, array):
     return array(array), code
 
 
+# Whether a row that a loop writes overlaps another one is looked at when it runs, pair by pair: dozens of comparisons,
+# and no vectors at all below some hundred entries. With `peek` and `poke` a loop promises instead that no place belongs
+# to two of its numbered streams. What is only read may all be stream 0.
+
+STREAMS = 7
+
+
+@intrinsic
+def peek(typing_context, array, i, stream):
+    """``array[i]``, of one stream."""
+    if not isinstance(stream, types.IntegerLiteral):
+        return None
+
+    def code(context, builder, signature, arguments):
+        value = builder.load(_place(context, builder, array, *arguments[:2]))
+        return _promised(builder, value, stream.literal_value)
+
+    return array.dtype(array, types.uintp, stream), code
+
+
+@intrinsic
+def poke(typing_context, array, i, value, stream):
+    """``array[i] = value``, of one stream."""
+    if not isinstance(stream, types.IntegerLiteral):
+        return None
+
+    def code(context, builder, signature, arguments):
+        _promised(
+            builder, builder.store(arguments[2], _place(context, builder, array, *arguments[:2])), stream.literal_value
+        )
+        return context.get_dummy_value()
+
+    return types.void(array, types.uintp, array.dtype, stream), code
+
+
+def _place(context, builder, array, value, i):
+    return builder.gep(context.make_array(array)(context, builder, value=value).data, [i], inbounds=True)
+
+
+def _promised(builder, instruction, stream):
+    """In LLVM's words: in the scope of its stream, and no alias of those of the others."""
+    scopes = [[f"stream {i}", ["streams"]] for i in range(STREAMS)]  # a name and its domain
+    instruction.set_metadata("alias.scope", builder.module.add_metadata([scopes.pop(stream)]))
+    instruction.set_metadata("noalias", builder.module.add_metadata(scopes))
+    return instruction
+
+
 # --- products of spectra, frequency by frequency ---------------------------------------------------------------------
 # Arrays here are flat, with unsigned offsets: a view costs more than a short loop, a signed offset stops vectorising.
 
@@ -60,12 +107,14 @@ def multiply(out, o, x, a, y, b, n, add):
     p, c, d = o + n, a + n, b + n
     if add:
         for f in range(n):
-            out[o + f] += x[a + f] * y[b + f] - x[c + f] * y[d + f]
-            out[p + f] += x[a + f] * y[d + f] + x[c + f] * y[b + f]
+            xr, xi, yr, yi = peek(x, a + f, 0), peek(x, c + f, 0), peek(y, b + f, 0), peek(y, d + f, 0)
+            poke(out, o + f, peek(out, o + f, 1) + (xr * yr - xi * yi), 1)
+            poke(out, p + f, peek(out, p + f, 2) + (xr * yi + xi * yr), 2)
     else:
         for f in range(n):
-            out[o + f] = x[a + f] * y[b + f] - x[c + f] * y[d + f]
-            out[p + f] = x[a + f] * y[d + f] + x[c + f] * y[b + f]
+            xr, xi, yr, yi = peek(x, a + f, 0), peek(x, c + f, 0), peek(y, b + f, 0), peek(y, d + f, 0)
+            poke(out, o + f, xr * yr - xi * yi, 1)
+            poke(out, p + f, xr * yi + xi * yr, 2)
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -74,12 +123,14 @@ def _multiply_conjugate(out, o, x, a, y, b, n, add):
     p, c, d = o + n, a + n, b + n
     if add:
         for f in range(n):
-            out[o + f] += x[a + f] * y[b + f] + x[c + f] * y[d + f]
-            out[p + f] += x[c + f] * y[b + f] - x[a + f] * y[d + f]
+            xr, xi, yr, yi = peek(x, a + f, 0), peek(x, c + f, 0), peek(y, b + f, 0), peek(y, d + f, 0)
+            poke(out, o + f, peek(out, o + f, 1) + (xr * yr + xi * yi), 1)
+            poke(out, p + f, peek(out, p + f, 2) + (xi * yr - xr * yi), 2)
     else:
         for f in range(n):
-            out[o + f] = x[a + f] * y[b + f] + x[c + f] * y[d + f]
-            out[p + f] = x[c + f] * y[b + f] - x[a + f] * y[d + f]
+            xr, xi, yr, yi = peek(x, a + f, 0), peek(x, c + f, 0), peek(y, b + f, 0), peek(y, d + f, 0)
+            poke(out, o + f, xr * yr + xi * yi, 1)
+            poke(out, p + f, xi * yr - xr * yi, 2)
 
 
 @njit(nogil=True, cache=True)
@@ -100,22 +151,26 @@ def _pull_two(e, z, w, x, a, b, y, c, gx, ga, gb, gy, gc, n, add):
     """``gx[ga:] (+)= e[z:]·conj(y[c:])``, the same for the rows w, b, gb, and ``gy[gc:] += Σ e·conj(x)`` of both."""
     if add:
         for f in range(n):
-            yr, yi, er, ei, hr, hi = y[c + f], y[c + n + f], e[z + f], e[z + n + f], e[w + f], e[w + n + f]
-            gx[ga + f] += er * yr + ei * yi
-            gx[ga + n + f] += ei * yr - er * yi
-            gx[gb + f] += hr * yr + hi * yi
-            gx[gb + n + f] += hi * yr - hr * yi
-            gy[gc + f] += er * x[a + f] + ei * x[a + n + f] + hr * x[b + f] + hi * x[b + n + f]
-            gy[gc + n + f] += ei * x[a + f] - er * x[a + n + f] + hi * x[b + f] - hr * x[b + n + f]
+            yr, yi, er, ei = peek(y, c + f, 0), peek(y, c + n + f, 0), peek(e, z + f, 0), peek(e, z + n + f, 0)
+            hr, hi = peek(e, w + f, 0), peek(e, w + n + f, 0)
+            poke(gx, ga + f, peek(gx, ga + f, 1) + (er * yr + ei * yi), 1)
+            poke(gx, ga + n + f, peek(gx, ga + n + f, 2) + (ei * yr - er * yi), 2)
+            poke(gx, gb + f, peek(gx, gb + f, 3) + (hr * yr + hi * yi), 3)
+            poke(gx, gb + n + f, peek(gx, gb + n + f, 4) + (hi * yr - hr * yi), 4)
+            xr, xi, ur, ui = peek(x, a + f, 0), peek(x, a + n + f, 0), peek(x, b + f, 0), peek(x, b + n + f, 0)
+            poke(gy, gc + f, peek(gy, gc + f, 5) + (er * xr + ei * xi + hr * ur + hi * ui), 5)
+            poke(gy, gc + n + f, peek(gy, gc + n + f, 6) + (ei * xr - er * xi + hi * ur - hr * ui), 6)
     else:
         for f in range(n):
-            yr, yi, er, ei, hr, hi = y[c + f], y[c + n + f], e[z + f], e[z + n + f], e[w + f], e[w + n + f]
-            gx[ga + f] = er * yr + ei * yi
-            gx[ga + n + f] = ei * yr - er * yi
-            gx[gb + f] = hr * yr + hi * yi
-            gx[gb + n + f] = hi * yr - hr * yi
-            gy[gc + f] += er * x[a + f] + ei * x[a + n + f] + hr * x[b + f] + hi * x[b + n + f]
-            gy[gc + n + f] += ei * x[a + f] - er * x[a + n + f] + hi * x[b + f] - hr * x[b + n + f]
+            yr, yi, er, ei = peek(y, c + f, 0), peek(y, c + n + f, 0), peek(e, z + f, 0), peek(e, z + n + f, 0)
+            hr, hi = peek(e, w + f, 0), peek(e, w + n + f, 0)
+            poke(gx, ga + f, er * yr + ei * yi, 1)
+            poke(gx, ga + n + f, ei * yr - er * yi, 2)
+            poke(gx, gb + f, hr * yr + hi * yi, 3)
+            poke(gx, gb + n + f, hi * yr - hr * yi, 4)
+            xr, xi, ur, ui = peek(x, a + f, 0), peek(x, a + n + f, 0), peek(x, b + f, 0), peek(x, b + n + f, 0)
+            poke(gy, gc + f, peek(gy, gc + f, 5) + (er * xr + ei * xi + hr * ur + hi * ui), 5)
+            poke(gy, gc + n + f, peek(gy, gc + n + f, 6) + (ei * xr - er * xi + hi * ur - hr * ui), 6)
 
 
 @njit(nogil=True, cache=True)
@@ -269,18 +324,20 @@ def _combine_five(e, a, b, c, d, x, r, n, factors, p, q, s, t, add):
     d0, d1, d2, d3, d4 = factors[t], factors[t + 1], factors[t + 2], factors[t + 3], factors[t + 4]
     if add:
         for i in range(n):
-            x0, x1, x2, x3, x4 = x[r + i], x[r1 + i], x[r2 + i], x[r3 + i], x[r4 + i]
-            e[a + i] += a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3 + a4 * x4
-            e[b + i] += b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3 + b4 * x4
-            e[c + i] += c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3 + c4 * x4
-            e[d + i] += d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3 + d4 * x4
+            x0, x1, x2 = peek(x, r + i, 0), peek(x, r1 + i, 0), peek(x, r2 + i, 0)
+            x3, x4 = peek(x, r3 + i, 0), peek(x, r4 + i, 0)
+            poke(e, a + i, peek(e, a + i, 1) + (a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3 + a4 * x4), 1)
+            poke(e, b + i, peek(e, b + i, 2) + (b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3 + b4 * x4), 2)
+            poke(e, c + i, peek(e, c + i, 3) + (c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3 + c4 * x4), 3)
+            poke(e, d + i, peek(e, d + i, 4) + (d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3 + d4 * x4), 4)
     else:
         for i in range(n):
-            x0, x1, x2, x3, x4 = x[r + i], x[r1 + i], x[r2 + i], x[r3 + i], x[r4 + i]
-            e[a + i] = a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3 + a4 * x4
-            e[b + i] = b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3 + b4 * x4
-            e[c + i] = c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3 + c4 * x4
-            e[d + i] = d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3 + d4 * x4
+            x0, x1, x2 = peek(x, r + i, 0), peek(x, r1 + i, 0), peek(x, r2 + i, 0)
+            x3, x4 = peek(x, r3 + i, 0), peek(x, r4 + i, 0)
+            poke(e, a + i, a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3 + a4 * x4, 1)
+            poke(e, b + i, b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3 + b4 * x4, 2)
+            poke(e, c + i, c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3 + c4 * x4, 3)
+            poke(e, d + i, d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3 + d4 * x4, 4)
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -293,18 +350,20 @@ def _combine_four(e, a, b, c, d, x, r, n, factors, p, q, s, t, add):
     d0, d1, d2, d3 = factors[t], factors[t + 1], factors[t + 2], factors[t + 3]
     if add:
         for i in range(n):
-            x0, x1, x2, x3 = x[r + i], x[r1 + i], x[r2 + i], x[r3 + i]
-            e[a + i] += a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
-            e[b + i] += b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
-            e[c + i] += c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3
-            e[d + i] += d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
+            x0, x1 = peek(x, r + i, 0), peek(x, r1 + i, 0)
+            x2, x3 = peek(x, r2 + i, 0), peek(x, r3 + i, 0)
+            poke(e, a + i, peek(e, a + i, 1) + (a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3), 1)
+            poke(e, b + i, peek(e, b + i, 2) + (b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3), 2)
+            poke(e, c + i, peek(e, c + i, 3) + (c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3), 3)
+            poke(e, d + i, peek(e, d + i, 4) + (d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3), 4)
     else:
         for i in range(n):
-            x0, x1, x2, x3 = x[r + i], x[r1 + i], x[r2 + i], x[r3 + i]
-            e[a + i] = a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
-            e[b + i] = b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
-            e[c + i] = c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3
-            e[d + i] = d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
+            x0, x1 = peek(x, r + i, 0), peek(x, r1 + i, 0)
+            x2, x3 = peek(x, r2 + i, 0), peek(x, r3 + i, 0)
+            poke(e, a + i, a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3, 1)
+            poke(e, b + i, b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3, 2)
+            poke(e, c + i, c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3, 3)
+            poke(e, d + i, d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3, 4)
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -312,10 +371,10 @@ def _combine_one(e, a, x, r, n, factor, add):
     """One row of e, one of x."""
     if add:
         for i in range(n):
-            e[a + i] += factor * x[r + i]
+            poke(e, a + i, peek(e, a + i, 1) + factor * peek(x, r + i, 0), 1)
     else:
         for i in range(n):
-            e[a + i] = factor * x[r + i]
+            poke(e, a + i, factor * peek(x, r + i, 0), 1)
 
 
 @njit(nogil=True, cache=True)
@@ -594,17 +653,20 @@ def _pull_fcn(y, dy, sizes, offsets, width, above, work):
 
 @njit(nogil=True, cache=True, fastmath=FAST)
 def _add(out, o, y, a, k, at, c, n):
-    """``out[o:] = y[a:] + Σ_j c_j k[at_j:]`` with tuples ``at`` and ``c``, whose loop is unrolled: one pass."""
+    """``out[o:] = y[a:] + Σ_j c_j k[at_j:]`` with tuples ``at`` and ``c``, whose loop is unrolled: one pass.
+
+    ``y[a:]`` may be ``out[o:]``: the same stream.
+    """
     for i in range(n):
-        total = y[a + i]
+        total = peek(y, a + i, 1)
         for j in range(len(at)):
-            total += c[j] * k[at[j] + i]
-        out[o + i] = total
+            total += c[j] * peek(k, at[j] + i, 0)
+        poke(out, o + i, total, 1)
 
 
 @njit(nogil=True, cache=True)
 def _sum_block(out, o, y, a, k, at, c, base, m, start, n):
-    """``out[o:o+n] = y[a:a+n] + Σ_j c_(base+j) k[at_j + start:]``, up to eight terms in one pass."""
+    """``out[o:o+n] = y[a:a+n] + Σ_j c_(base+j) k[at_j + start:]``, up to nine terms in one pass, eight of more."""
     source, begin, j = y, a, 0
     while True:
         p0, p1, p2, p3 = at[j] + start, at[j + 1] + start, at[j + 2] + start, at[j + 3] + start
@@ -626,9 +688,14 @@ def _sum_block(out, o, y, a, k, at, c, base, m, start, n):
             _add(out, o, source, begin, k, (p0, p1, p2, p3, p4, p5), (c0, c1, c2, c3, c4, c5), n)
         elif left == 7:
             _add(out, o, source, begin, k, (p0, p1, p2, p3, p4, p5, p6), (c0, c1, c2, c3, c4, c5, c6), n)
+        elif left == 9:  # as DOP853's interpolant has
+            p8, c8 = at[j + 8] + start, c[i + 8]
+            _add(
+                out, o, source, begin, k, (p0, p1, p2, p3, p4, p5, p6, p7, p8), (c0, c1, c2, c3, c4, c5, c6, c7, c8), n
+            )  # fmt: skip
         else:
             _add(out, o, source, begin, k, (p0, p1, p2, p3, p4, p5, p6, p7), (c0, c1, c2, c3, c4, c5, c6, c7), n)
-        if left <= 8:
+        if left <= 9:
             return
         source, begin, j = out, o, j + 8
 
@@ -646,6 +713,68 @@ def stage_sum(out, y, stages, table, row, n_stages, h, at, c):
     flat = stages.reshape(-1)
     for start in range(0, n, BLOCK):
         _sum_block(out, U(start), y, U(start), flat, at, c, INT(0), m, U(start), U(min(BLOCK, n - start)))
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _add_twice(out, o, ahead, p, y, a, k, at, c, d, n):
+    """``out[o:] = y[a:] + Σ_j c_j k[at_j:]``, ``ahead[p:] = y[a:] + Σ_j d_j k[at_j:]``: each term is read once."""
+    for i in range(n):
+        one = two = peek(y, a + i, 0)
+        for j in range(len(at)):
+            term = peek(k, at[j] + i, 0)
+            one += c[j] * term
+            two += d[j] * term
+        poke(out, o + i, one, 1)
+        poke(ahead, p + i, two, 2)
+
+
+@njit(nogil=True, cache=True)
+def two_stage_sums(out, y, stages, table, row, h, at, c, d):
+    """:func:`stage_sum` of stage ``row``, and of the next all but its last term, to its own place in ``stages``.
+
+    Sums wait for memory: this way most terms come from there half as often. False where the two have too few or too
+    many terms between them, and nothing is done.
+    """
+    n, m = y.size, INT(0)
+    for j in range(row):
+        if table[row, j] != 0.0 or table[row + 1, j] != 0.0:
+            if m == 8:
+                return False
+            at[m], c[m], d[m] = U(j * n), h * table[row, j], h * table[row + 1, j]
+            m += 1
+    if m < 3:
+        return False
+    for j in range(m, 8):
+        at[j], c[j], d[j] = at[0], 0.0, 0.0
+    k, z = stages.reshape(-1), U((row + 1) * n)
+    c0, c1, c2, c3, c4, c5, c6, c7 = c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]
+    d0, d1, d2, d3, d4, d5, d6, d7 = d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7]
+    for start in range(0, n, BLOCK):
+        s, size = U(start), U(min(BLOCK, n - start))
+        p0, p1, p2, p3 = at[0] + s, at[1] + s, at[2] + s, at[3] + s
+        p4, p5, p6, p7 = at[4] + s, at[5] + s, at[6] + s, at[7] + s
+        if m == 3:
+            _add_twice(out, s, k, z + s, y, s, k, (p0, p1, p2), (c0, c1, c2), (d0, d1, d2), size)
+        elif m == 4:
+            _add_twice(out, s, k, z + s, y, s, k, (p0, p1, p2, p3), (c0, c1, c2, c3), (d0, d1, d2, d3), size)
+        elif m <= 6:
+            _add_twice(
+                out, s, k, z + s, y, s, k, (p0, p1, p2, p3, p4, p5), (c0, c1, c2, c3, c4, c5),
+                (d0, d1, d2, d3, d4, d5), size,
+            )  # fmt: skip
+        else:
+            _add_twice(
+                out, s, k, z + s, y, s, k, (p0, p1, p2, p3, p4, p5, p6, p7), (c0, c1, c2, c3, c4, c5, c6, c7),
+                (d0, d1, d2, d3, d4, d5, d6, d7), size,
+            )  # fmt: skip
+    return True
+
+
+@njit(nogil=True, cache=True)
+def finish_sum(out, stages, row, factor):
+    """Of what :func:`two_stage_sums` left in the place of stage ``row``: the last term."""
+    n, k = U(out.size), stages.reshape(-1)
+    _add(out, U(0), k, U(row) * n, k, ((U(row) - U(1)) * n,), (factor,), n)
 
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")  # a check for zero stops vectorising
@@ -732,13 +861,19 @@ def finite(y):
     return total == 0.0
 
 
+@njit(cache=True)  # so quick that giving the interpreter lock away, and waiting for it, would take longer
+def largest(y):
+    """The largest size of an entry; a NaN slips through: :func:`finite` sees it."""
+    most = 0.0
+    for i in range(y.size):
+        most = max(most, abs(y[i]))
+    return most
+
+
 @njit(nogil=True, cache=True)
 def bounded(y):
     """True if every entry is below 1e25: far beyond any use, and its powers in a loss are still finite."""
-    largest = 0.0
-    for i in range(y.size):
-        largest = max(largest, abs(y[i]))  # a NaN slips through max: finite() sees it
-    return largest < 1e25 and finite(y)
+    return largest(y) < 1e25 and finite(y)
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -756,10 +891,22 @@ def growth(y, f, entries, rtol, atol):
     Where y is random, entries of f that belong to the fastest directions are the largest by far; a mean would drown
     them in the others.
     """
-    largest = 0.0
-    for i in range(f.size):
-        largest = max(largest, abs(f[i]))
-    return np.sqrt(_scaled_square(y, y, y, rtol, atol) / entries), np.sqrt(squares(y) / entries), largest
+    return np.sqrt(_scaled_square(y, y, y, rtol, atol) / entries), np.sqrt(squares(y) / entries), largest(f)
+
+
+@njit(cache=True)  # keeps the interpreter lock, as `largest`: of a run this is one right-hand side in hundreds
+def begin(
+    y, stages, entries, rtol, atol,
+    conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
+):  # fmt: skip
+    """f(y) to the first stage: whether both are finite, then what :func:`growth` says of them."""
+    y, stages = borrowed(y), borrowed(stages)
+    sizes, offsets, weights, work = borrowed(sizes), borrowed(offsets), borrowed(weights), borrowed(work)
+    rows, target, gain, matrix = borrowed(rows), borrowed(target), borrowed(gain), borrowed(matrix)
+    slope = stages[0]
+    flow(y, slope, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
+    size, mean, fastest = growth(y, slope, entries, rtol, atol)
+    return finite(y) and finite(slope), size, mean, fastest
 
 
 # --- explicit Runge-Kutta pairs --------------------------------------------------------------------------------------
@@ -783,7 +930,7 @@ def advance_runge_kutta(
     y, stages, trial, out, table = borrowed(y), borrowed(stages), borrowed(trial), borrowed(out), borrowed(table)
     sizes, offsets, weights, work = borrowed(sizes), borrowed(offsets), borrowed(weights), borrowed(work)
     rows, target, gain, matrix = borrowed(rows), borrowed(target), borrowed(gain), borrowed(matrix)
-    at, c = np.zeros(TERMS, dtype=np.uintp), np.zeros(TERMS)
+    at, c, d = np.zeros(TERMS, dtype=np.uintp), np.zeros(TERMS), np.zeros(TERMS)
     end = times[-1]
     for _ in range(budget):
         t = control[TIME]
@@ -794,8 +941,15 @@ def advance_runge_kutta(
         h = min(control[STEP], end - t)
         if t + h <= t:
             return STEP_TOO_SMALL
+        begun = False
         for j in range(1, n_main + 1):
-            stage_sum(trial, y, stages, table, j, j, h, at, c)
+            if begun:
+                finish_sum(trial, stages, j, h * table[j, j - 1])
+                begun = False
+            elif j < n_main and two_stage_sums(trial, y, stages, table, j, h, at, c, d):
+                begun = True
+            else:
+                stage_sum(trial, y, stages, table, j, j, h, at, c)
             flow(
                 trial, stages[j],
                 conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,

@@ -143,23 +143,23 @@ class _Run:
         self.control[_kernels.ENTRIES] = entries // self.n_runs  # so bounds the RMS of every run of a batch
         self.control[_kernels.OLD_ERROR] = 1.0 if self.tableau else 0.0
         self.counts = np.zeros(_kernels.COUNTS, dtype=np.int64)
-        self.counts[[_kernels.LENGTH, _kernels.PADDED]] = layout.length, layout.padded
-        _kernels.flow(self.y, self.stages[0], *arguments)
+        self.counts[_kernels.LENGTH], self.counts[_kernels.PADDED] = layout.length, layout.padded
+        self.finite, *growth = _kernels.begin(
+            self.y, self.stages, self.control[_kernels.ENTRIES], rtol, atol, *arguments
+        )
         self.counts[_kernels.CALLS] = 1
         self.stages[2] = self.stages[0]  # the power iteration starts along f, where the fast directions are
-        self.control[_kernels.STEP] = self._first_step()
+        self.moves = growth[2] != 0.0
+        self.control[_kernels.STEP] = self._first_step(*growth)
         self.screening: Screening | None = None
         self.laws: ConservationLaws | None = None
         if room is None and self.times[0] == 0.0:
             self.out[0] = layout.unpad(self.y)
             self.counts[_kernels.NEXT] = 1
 
-    def _first_step(self) -> float:
-        """The step at which a state that only grows errs by a hundredth of the tolerance."""
+    def _first_step(self, size: float, mean: float, fastest: float) -> float:
+        """The step at which a state that only grows errs by a hundredth of the tolerance; see ``_kernels.growth``."""
         span = float(self.times[-1])
-        size, mean, fastest = _kernels.growth(
-            self.y, self.stages[0], self.control[_kernels.ENTRIES], self.rtol, self.atol
-        )
         if not 0.0 < fastest < np.inf:
             return span
         if size <= 1e-5:  # nothing to grow from
@@ -177,11 +177,11 @@ class _Run:
         rest: Rest | None = None,
     ) -> int:
         """To the last time, or, with ``watch``, to where stability limits a step and RKC promises to be cheaper."""
-        if not (_kernels.finite(self.y) and _kernels.finite(self.stages[0])):
+        if not self.finite:
             return _kernels.NON_FINITE
         self.control[_kernels.WATCH] = watch
         code = _kernels.RUNNING
-        if rest is not None and not self.stages[0].any():  # f = 0: it stays there for ever
+        if rest is not None and not self.moves:  # f = 0: it stays there for ever
             code = self._finish_at_rest(rest, watcher)
         while code == _kernels.RUNNING:
             if self._is_impossible():
@@ -198,8 +198,8 @@ class _Run:
 
     def _is_impossible(self) -> bool:
         """Whether the tolerance is finer than numbers of the size of the state are apart."""
-        largest = float(np.abs(self.y).max())
-        return self.atol + self.rtol * largest < float(np.finfo(np.float64).eps) * largest
+        largest = float(_kernels.largest(self.y))
+        return self.atol + self.rtol * largest < sys.float_info.epsilon * largest
 
     def _budget(self) -> int:
         """Steps of one call of the kernel."""

@@ -77,7 +77,7 @@ class Tableau:
     def stride(self, error: float) -> float:
         """The z up to which a step of ``dy/dt = y`` of size z has an error estimate below ``error``, relative to y1."""
         strides, errors = self._growth_errors
-        return float(strides[max(0, int(np.searchsorted(errors, error)) - 1)])
+        return float(strides[max(0, int(errors.searchsorted(error)) - 1)])
 
     @cached_property
     def _growth_errors(self) -> tuple[Floats, Floats]:

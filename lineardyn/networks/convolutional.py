@@ -68,8 +68,8 @@ class LinearCNN(LinearNetwork):
     def _state_shapes(self) -> list[tuple[int, ...]]:
         return [(out, into, 2, self.half.size) for into, out in itertools.pairwise(self.sizes)]
 
-    def _check_layer(self, index: int, weight: ArrayLike) -> Floats:
-        return check_kernel(f"weights[{index}]", weight, self.shapes[index])  # type: ignore[arg-type]
+    def _check_layer(self, index: int, weight: ArrayLike, shape: tuple[int, ...]) -> Floats:
+        return check_kernel(f"weights[{index}]", weight, shape)  # type: ignore[arg-type]
 
     def pack(self, weights: Sequence[ArrayLike]) -> Floats:
         kernels = [w.transpose(0, 3, 1, 2).reshape(-1, *w.shape[1:3]) for w in self.check_weights(weights)]

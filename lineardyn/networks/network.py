@@ -207,10 +207,9 @@ class LinearNetwork(ABC):
             raise ArgumentError(
                 f"weights has {len(weights)} arrays, expected {self.depth}: one for each layer of {self}"
             )
-        return [self._check_layer(i, w) for i, w in enumerate(weights)]
+        return [self._check_layer(i, w, shape) for i, (w, shape) in enumerate(zip(weights, self.shapes, strict=True))]
 
-    def _check_layer(self, index: int, weight: ArrayLike) -> Floats:
-        shape = self.shapes[index]
+    def _check_layer(self, index: int, weight: ArrayLike, shape: tuple[int, ...]) -> Floats:
         return check_array(f"weights[{index}]", weight, shape=shape, why=f"layer {index + 1} of {self}")
 
     def check_moments(self, moments: SecondMoments) -> None:

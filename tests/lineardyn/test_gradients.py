@@ -136,3 +136,43 @@ def test_stage_sums_equal_numpys(rows, terms, n):
     for row in range(rows):
         _kernels.stage_sum(out, y, k, table, row, terms, 0.3, at, c)
         assert np.abs(out - (y + 0.3 * table[row] @ k)).max() <= 1e-14 * (1 + terms)
+
+
+@pytest.mark.parametrize("row", range(1, 11))
+@pytest.mark.parametrize("n", [1, 5, 2 * _kernels.BLOCK + 3])
+def test_two_stage_sums_are_those_of_one_at_a_time(row, n):
+    """To the last bit, as steps may not depend on it, for three to eight terms between the two rows."""
+    rng = np.random.default_rng(row)
+    y, k, table = rng.standard_normal(n), rng.standard_normal((13, n)), rng.standard_normal((13, 13))
+    table[row, 1] = table[row + 1, 2] = 0.0  # terms of one of them only
+    left = k.copy()
+    at, c, d = np.zeros(_kernels.TERMS, dtype=np.uintp), np.zeros(_kernels.TERMS), np.zeros(_kernels.TERMS)
+    first, second, wanted = np.full(n, np.nan), np.full(n, np.nan), np.empty(n)
+    assert _kernels.two_stage_sums(first, y, left, table, row, 0.3, at, c, d) == (3 <= row <= 8)
+    assert np.array_equal(np.delete(left, row + 1, axis=0), np.delete(k, row + 1, axis=0))
+    if not 3 <= row <= 8:
+        assert np.array_equal(left, k)
+        return
+    _kernels.stage_sum(wanted, y, k, table, row, row, 0.3, at, c)
+    assert np.array_equal(first, wanted)
+    _kernels.finish_sum(second, left, row + 1, 0.3 * table[row + 1, row])
+    _kernels.stage_sum(wanted, y, k, table, row + 1, row + 1, 0.3, at, c)
+    assert np.array_equal(second, wanted)
+
+
+def test_what_flows_share_is_that_of_their_network():
+    """Arguments are kept for the next flow on the same moments: of the same network, scratch and decay apart."""
+    rng = np.random.default_rng(0)
+    moments = SecondMoments.from_data(rng.standard_normal((4, 1, 3, 3)), rng.standard_normal((4, 2)), form="samples")
+    networks = [LinearCNN((1, 3, 3), widths=widths, n_outputs=2) for widths in ((1,), (2,), (1, 2), (1,))]
+    for network in networks:
+        for decay in (0.0, 0.3):
+            weights = network.init_small(1.0, rng=1)
+            arguments, layout = flow_arguments(network, moments, decay)
+            got = network.unpack(layout.unpad(right_hand_side(arguments, layout.pad(network.pack(weights)))))
+            wanted = [-g for g in network.gradient(weights, moments, weight_decay=decay)]
+            # sums of at most 9 terms of size up to 10
+            assert worst_entry(got, wanted) <= 1e-12 * max(1.0, *(np.abs(g).max() for g in wanted))
+    again, other = flow_arguments(networks[0], moments, 0.0)[0], flow_arguments(networks[0], moments, 0.0)[0]
+    assert again.rows is other.rows
+    assert not np.may_share_memory(again.work, other.work)

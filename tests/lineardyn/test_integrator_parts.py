@@ -324,7 +324,7 @@ def test_auto_starts_with_a_fifth_of_the_tolerance(rtol):
     """Up to the change of method, to the last bit; with all of it where RKC's order is too low for a change."""
     share = 0.2 if rtol >= 1e-8 else 1.0
     auto = solve("cnn-2-row", "auto", rtol=rtol, atol=1e-2 * rtol)
-    plain = solve("cnn-2-row", "dop853", rtol=share * rtol, atol=1e-2 * share * rtol)
+    plain = solve("cnn-2-row", "dop853", rtol=share * rtol, atol=share * (1e-2 * rtol))
     assert auto.stats["method"] == "dop853"
     assert np.array_equal(auto.states, plain.states)
 

@@ -99,6 +99,8 @@ def slope(kind: str, depth: int, form: str, decay: float = 0.3) -> Check:
 
 FEW = check("lineardyn.test_gradients", "products_of_few_rows_equal_numpys", rows=7, columns=14)
 STAGES = check("lineardyn.test_gradients", "stage_sums_equal_numpys", rows=2, terms=13, n=5)
+TWO_STAGES = check("lineardyn.test_gradients", "two_stage_sums_are_those_of_one_at_a_time", row=5, n=5)
+SHARED_ARGUMENTS = check("lineardyn.test_gradients", "what_flows_share_is_that_of_their_network")
 PADDING = check("lineardyn.test_gradients", "padding_stays_zero", form="modes", depth=3)
 
 
