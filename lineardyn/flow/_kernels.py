@@ -137,6 +137,7 @@ def _pull(e, z, x, a, y, b, gx, ga, gy, gb, rows, inner, columns, pair):
 
 # --- products with few rows, where a general BLAS packs more than it multiplies --------------------------------------
 
+OUTPUTS = 128  # of a residual at a time: the matrix products of so many lose a twentieth
 FEW = 32  # rows up to which the loops below beat BLAS (measured: 2 to 10 times faster at 4 to 20 rows)
 
 
@@ -360,8 +361,11 @@ def copy(source, out):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def residual(v, dense, rows, target, gain, matrix, coefficients, constant, e):
-    """``e = constant · (Σ^yc - v Σ^cc)`` for a weighted packed predictor v ``(K, D)``, or several in one array."""
+def residual(v, first, dense, rows, target, gain, matrix, coefficients, constant, e):
+    """``e = constant · (Σ^yc - v Σ^cc)`` for a weighted packed predictor v ``(K, D)``, or several in one array.
+
+    Without dense statistics v may be that of the outputs from ``first`` on only, and e may be v.
+    """
     if dense:
         if v.shape[0] <= FEW:
             inner_products(v, matrix, e)  # the matrix is symmetric
@@ -379,7 +383,7 @@ def residual(v, dense, rows, target, gain, matrix, coefficients, constant, e):
             np.dot(v, rows.T, coefficients)
         for k in range(coefficients.shape[0]):
             for r in range(gain.size):
-                coefficients[k, r] = constant * (target[k, r] - coefficients[k, r] * gain[r])
+                coefficients[k, r] = constant * (target[first + k, r] - coefficients[k, r] * gain[r])
         if few:
             combinations(coefficients, rows, e)
         else:
@@ -390,8 +394,11 @@ def residual(v, dense, rows, target, gain, matrix, coefficients, constant, e):
 def flow(y, dy, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work):
     """``dy = -∇ℒ(y)`` [theory section 1]."""
     depth = sizes.size - 1
-    if conv and depth > 1 and not dense and sizes[depth] <= FEW and gain.size <= FEW:
-        _flow_fours(y, dy, sizes, offsets, weights, constant, rows, target, gain, work)
+    if conv and depth > 1 and not dense:
+        if sizes[depth] <= FEW and gain.size <= FEW:
+            _flow_fours(y, dy, sizes, offsets, weights, constant, rows, target, gain, work)
+        else:
+            _flow_blocks(y, dy, sizes, offsets, weights, constant, dense, rows, target, gain, matrix, work)
     else:
         _flow_whole(
             y, dy, conv, sizes, offsets, weights, constant, dense, rows, target, gain, matrix, work
@@ -427,6 +434,26 @@ def _flow_fours(y, dy, sizes, offsets, weights, constant, rows, target, gain, wo
     for k in range(0, outputs, 4):
         some, start = min(4, outputs - k), top + k * last * pair
         combine(work, c + k * terms, some, terms, x, width, work, INT(0))
+        _pull(work, INT(0), y, start, below, at, dy, start, gradient, into, some, last, channels, pair)
+    if depth > 2:
+        _pull_layers(y, dy, gradient, into, sizes, offsets, width, work, hidden)
+
+
+@njit(nogil=True, cache=True)
+def _flow_blocks(y, dy, sizes, offsets, weights, constant, dense, rows, target, gain, matrix, work):
+    """A CNN and statistics of any rows: OUTPUTS at a time, whose residual takes the place of their predictor."""
+    depth = sizes.size - 1
+    channels, outputs, last, width, terms = sizes[0], sizes[depth], sizes[depth - 1], weights.size, gain.size
+    pair, top, block = width // channels, offsets[depth - 1], min(outputs, OUTPUTS)
+    c = block * width
+    hidden = _hidden_layers(y, sizes, offsets, weights, constant, work, c + block * terms)
+    below, at, gradient, into = _lower(y, dy, work, hidden, sizes, width)
+    _clear(gradient, U(into), U(last * width))
+    for k in range(0, outputs, block):
+        some, start = min(block, outputs - k), top + k * last * pair
+        v, coefficients = work[: some * width].reshape(some, width), work[c : c + some * terms].reshape(some, terms)
+        compose(work, INT(0), y, start, work, hidden, some, last, channels, pair)
+        residual(v, k, dense, rows, target, gain, matrix, coefficients, constant, v)
         _pull(work, INT(0), y, start, below, at, dy, start, gradient, into, some, last, channels, pair)
     if depth > 2:
         _pull_layers(y, dy, gradient, into, sizes, offsets, width, work, hidden)
@@ -470,15 +497,16 @@ def _flow_whole(y, dy, conv, sizes, offsets, weights, constant, dense, rows, tar
     depth = sizes.size - 1
     outputs, width, n = sizes[depth], weights.size, offsets[depth]
     runs, size = y.size // n, y.size // n * outputs * width
+    at_e = size if dense and depth > 1 else 0
     v = work[:size].reshape(runs * outputs, width)
-    e = work[size : 2 * size].reshape(runs * outputs, width)
-    used = 2 * size
+    e = work[at_e : at_e + size].reshape(runs * outputs, width)
+    used = at_e + size
     n_coefficients = 0 if dense else runs * outputs * gain.size
     coefficients = work[used : used + n_coefficients].reshape(runs * outputs, 0 if dense else gain.size)
     used += n_coefficients
     if depth == 1:
         _scale_rows(v, y.reshape(runs * outputs, width), weights, constant)
-        residual(v, dense, rows, target, gain, matrix, coefficients, constant, dy.reshape(runs * outputs, width))
+        residual(v, INT(0), dense, rows, target, gain, matrix, coefficients, constant, dy.reshape(runs * outputs, width))
     else:
         room = (work.size - used) // runs  # of the hidden layers of one run
         for run in range(runs):
@@ -491,11 +519,11 @@ def _flow_whole(y, dy, conv, sizes, offsets, weights, constant, dense, rows, tar
                 )  # fmt: skip
             else:
                 _predict_fcn(part, sizes, offsets, weights, into, work[used + run * room :])
-        residual(v, dense, rows, target, gain, matrix, coefficients, constant, e)
+        residual(v, INT(0), dense, rows, target, gain, matrix, coefficients, constant, e)
         for run in range(runs):
             part, slope, above = y[run * n : (run + 1) * n], dy[run * n : (run + 1) * n], run * outputs
             if conv:
-                _pull_cnn(part, slope, sizes, offsets, width, work, size + above * width, used + run * room)
+                _pull_cnn(part, slope, sizes, offsets, width, work, at_e + above * width, used + run * room)
             else:
                 _pull_fcn(part, slope, sizes, offsets, width, e[above : above + outputs], work[used + run * room :])
     if dense and gain.size > 0:
@@ -631,12 +659,12 @@ def _sum_block(out, o, y, a, k, at, c, base, m, start, n):
 
 
 @njit(nogil=True, cache=True)
-def stage_sum(out, y, stages, table, row, n_stages, h, at, c):
+def stage_sum(out, y, stages, places, table, row, n_stages, h, at, c):
     """``out = y + h Σ_j table[row, j] stages_j``, block by block through the cache; ``at`` and ``c`` are scratch."""
     n, m = y.size, INT(0)
     for j in range(n_stages):
         if table[row, j] != 0.0:
-            at[m], c[m] = U(j * n), h * table[row, j]
+            at[m], c[m] = U(places[j] * n), h * table[row, j]
             m += 1
     if m == 0:
         at[0], c[0] = U(0), 0.0
@@ -686,7 +714,7 @@ def _step_sums(k, at, one, two, three, y, z, last, before, rtol, atol):
 
 
 @njit(nogil=True, cache=True)
-def _judge(stages, n_main, measured, measures, h, y, z, entries, rtol, atol):
+def _judge(stages, places, n_main, measured, measures, h, y, z, entries, rtol, atol):
     """RMS of the scaled error of a step (of both estimates the combination of Hairer, Nørsett and Wanner), and its
     relaxation rate ``‖f(a) - f(b)‖ / ‖a - b‖`` with the new point a and the last stage b, 0 where a - b grows, and
     where it is round-off: that of f would remain while a - b shrinks with the step, and drive the step to 0.
@@ -696,10 +724,10 @@ def _judge(stages, n_main, measured, measures, h, y, z, entries, rtol, atol):
     n = stages.shape[1]
     at = np.empty(10, dtype=np.uintp)
     for j in range(10):
-        at[j] = U(measured[j] * n)
+        at[j] = U(places[measured[j]] * n)
     first, second, distance, growth, change = _step_sums(
         stages.reshape(-1), _ten(at), _ten(h * measures[0]), _ten(h * measures[1]), _ten(h * measures[2]), y, z,
-        U(n_main * n), U((n_main - 1) * n), rtol, atol,
+        U(places[n_main] * n), U(places[n_main - 1] * n), rtol, atol,
     )  # fmt: skip
     both = first + 0.01 * second
     error = first / np.sqrt(both * entries) if both > 0.0 else both
@@ -765,13 +793,14 @@ def growth(y, f, entries, rtol, atol):
 @njit(nogil=True, cache=True)
 def advance_runge_kutta(
     y, stages, trial, control, counts, times, out, budget, max_steps, rtol, atol,
-    table, measured, measures, interpolant, n_main, error_order, limit,
+    table, places, measured, measures, interpolant, n_main, error_order, limit,
     conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
 ):  # fmt: skip
     """Take up to ``budget`` steps of an embedded pair; returns a status code.
 
     ``table``: row j holds the coefficients of stage j; row ``n_main`` those of the solution, so that stage ``n_main``
-    is f at the new point (all pairs here reuse it as the next first stage).
+    is f at the new point (all pairs here reuse it as the next first stage). Stage j is in row ``places[j]`` of
+    ``stages``, that of an earlier one which is needed no more.
     ``measures``: three weights for each of the ten stages ``measured``, see :func:`_step_sums`.
     ``stages[0]`` holds f(y) on entry and on return. Steps are kept at ``h ρ <= limit``, where the pair and its
     interpolant still damp the fast directions; after ``control[WATCH]`` > 0 steps so limited in a row it says STIFF.
@@ -792,13 +821,13 @@ def advance_runge_kutta(
         if t + h <= t:
             return STEP_TOO_SMALL
         for j in range(1, n_main + 1):
-            stage_sum(trial, y, stages, table, j, j, h, at, c)
+            stage_sum(trial, y, stages, places, table, j, j, h, at, c)
             flow(
-                trial, stages[j],
+                trial, stages[places[j]],
                 conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
             )  # fmt: skip
         counts[CALLS] += n_main
-        error, rate = _judge(stages, n_main, measured, measures, h, y, trial, control[ENTRIES], rtol, atol)
+        error, rate = _judge(stages, places, n_main, measured, measures, h, y, trial, control[ENTRIES], rtol, atol)
         if control[FIXED] > 0.0:
             error = 0.0 if np.isfinite(error) else error
         if not np.isfinite(error):
@@ -820,9 +849,9 @@ def advance_runge_kutta(
         while counts[NEXT] < times.size and times[counts[NEXT]] < new:
             counts[NEXT] += 1
         if counts[NEXT] > first:
-            _interpolate(y, stages, t, h, first, counts[NEXT], counts, times, out, interpolant, at)
+            _interpolate(y, stages, places, t, h, first, counts[NEXT], counts, times, out, interpolant, at)
         copy(trial, y)
-        copy(stages[n_main], stages[0])
+        copy(stages[places[n_main]], stages[0])
         control[TIME] = new
         while counts[NEXT] < times.size and times[counts[NEXT]] <= new:
             record(out, counts[NEXT], y, counts)
@@ -852,7 +881,7 @@ def _growth(error, old_error, error_order):
 
 
 @njit(nogil=True, cache=True)
-def _interpolate(y, stages, t, h, first, stop, counts, times, out, interpolant, at):
+def _interpolate(y, stages, places, t, h, first, stop, counts, times, out, interpolant, at):
     """States at ``times[first:stop]`` inside the step, ``y + h Σ_j p_j(θ) stages_j``, straight into ``out``.
 
     Spectrum by spectrum, so that its stages come once from memory for all of these times.
@@ -865,7 +894,7 @@ def _interpolate(y, stages, t, h, first, stop, counts, times, out, interpolant, 
         for power in range(degree):
             used = used or interpolant[j, power] != 0.0
         if used:
-            at[m] = U(j * n)
+            at[m] = U(places[j] * n)
             for row in range(first, stop):
                 theta, value = (times[row] - t) / h, 0.0
                 for power in range(degree - 1, -1, -1):

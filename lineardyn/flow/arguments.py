@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,6 +24,7 @@ __all__ = [
     "flow_arguments",
     "kernel_arguments",
     "right_hand_side",
+    "rooms",
     "scratch",
 ]
 
@@ -100,9 +102,24 @@ def aligned(shape: tuple[int, ...]) -> Floats:
     return buffer[start : start + size].reshape(shape)
 
 
-def kernel_arguments(network: LinearNetwork, moments: SecondMoments, weight_decay: float) -> KernelArguments:
-    """What the kernels need to know of a network and a data set, in the layout of ``network.pack``."""
-    return _arguments(network, moments.statistics, moments.weights, network.offsets, weight_decay)
+def rooms(room: Floats, sizes: Sequence[int]) -> list[Floats]:
+    """Flat arrays of these sizes that begin at cache lines, as ``room`` does, in it as far as it goes."""
+    flat, made, used = room.reshape(-1), [], 0
+    for size in sizes:
+        fits = used + size <= flat.size
+        made.append(flat[used : used + size] if fits else aligned((size,)))
+        used += -(-size // LANES) * LANES if fits else 0
+    return made
+
+
+def kernel_arguments(
+    network: LinearNetwork, moments: SecondMoments, weight_decay: float, work: Floats | None = None
+) -> KernelArguments:
+    """What the kernels need to know of a network and a data set, in the layout of ``network.pack``.
+
+    ``work``: scratch of the same network and data set, to be shared.
+    """
+    return _arguments(network, moments.statistics, moments.weights, network.offsets, weight_decay, work=work)
 
 
 def batch_arguments(
@@ -134,12 +151,14 @@ def _arguments(
     offsets: NDArray[np.int64],
     weight_decay: float,
     runs: int = 1,
+    work: Floats | None = None,
 ) -> KernelArguments:
     from lineardyn.networks import LinearCNN
 
     conv = isinstance(network, LinearCNN)
     sizes = np.array(network.sizes, dtype=np.int64)
-    work = scratch(network, len(weights), 0 if stats.dense else len(stats.gain), runs)
+    if work is None:
+        work = scratch(network, len(weights), 0 if stats.dense else len(stats.gain), runs)
     constant = network.constant if isinstance(network, LinearCNN) else 1.0
     return KernelArguments(
         conv, sizes, offsets, weights, constant, weight_decay,
@@ -148,9 +167,22 @@ def _arguments(
 
 
 def scratch(network: LinearNetwork, width: int, n_rows: int, runs: int = 1) -> Floats:
-    """Room for one right-hand side: predictor and residual, coefficients of the rows, products of hidden layers."""
-    outputs, hidden = network.n_outputs, int(sum(network.widths))
-    return aligned((runs * ((2 * outputs + 4 + 3 * hidden) * width + outputs * n_rows) + LANES,))
+    """Room for one right-hand side; ``n_rows`` of the statistics, 0 where they are dense.
+
+    The predictor of some outputs, the residual where it cannot take its place, the coefficients of the rows, and
+    products and gradients of hidden layers.
+    """
+    from lineardyn.networks import LinearCNN
+
+    conv, outputs = isinstance(network, LinearCNN) and network.depth > 1, network.n_outputs
+    some, coefficients = outputs, outputs
+    if conv and n_rows:
+        few = max(outputs, n_rows) <= _kernels.FEW
+        some, coefficients = (4, outputs) if few else (min(outputs, _kernels.OUTPUTS),) * 2
+    elif not n_rows and network.depth > 1:
+        some = 2 * outputs
+    hidden = 2 * sum(network.widths[1:]) + (network.widths[-1 if conv else 0] if network.widths else 0)
+    return aligned((runs * ((some + hidden) * width + coefficients * n_rows) + LANES,))
 
 
 def right_hand_side(arguments: KernelArguments, state: Floats) -> Floats:
