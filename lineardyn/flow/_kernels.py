@@ -506,7 +506,8 @@ def _flow_whole(y, dy, conv, sizes, offsets, weights, constant, dense, rows, tar
     used += n_coefficients
     if depth == 1:
         _scale_rows(v, y.reshape(runs * outputs, width), weights, constant)
-        residual(v, INT(0), dense, rows, target, gain, matrix, coefficients, constant, dy.reshape(runs * outputs, width))
+        e = dy.reshape(runs * outputs, width)
+        residual(v, INT(0), dense, rows, target, gain, matrix, coefficients, constant, e)
     else:
         room = (work.size - used) // runs  # of the hidden layers of one run
         for run in range(runs):

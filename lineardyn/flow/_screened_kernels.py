@@ -246,10 +246,11 @@ def advance_screened(
     """Take up to ``budget`` steps; returns a status code.
 
     ``buffers``: one after another the new state, also those inside a step; compact y, rows and weights of the
-    statistics. ``stages``: room for the vectors of ``advance_stabilised``, compact. ``screen (6, F)``: 1 where passive; largest row of the
-    statistics; significance; three rows of scratch. ``index (F)``: the active frequencies, ``counts[ACTIVE]`` of them,
-    negative where they must be chosen anew. ``residuals (5, K, R)``: coefficients of E at both ends and their mean, and
-    the target less the passive part, at the start and as proposed. ``work``: ``(2 K + 16) F + K R`` numbers or more.
+    statistics. ``stages``: room for the vectors of ``advance_stabilised``, compact. ``screen (6, F)``: 1 where passive;
+    largest row of the statistics; significance; three rows of scratch. ``index (F)``: the active frequencies,
+    ``counts[ACTIVE]`` of them, negative where they must be chosen anew. ``residuals (5, K, R)``: coefficients of E at
+    both ends and their mean, and the target less the passive part, at the start and as proposed. ``work``:
+    ``(2 K + 16) F + K R`` numbers or more.
     """
     y, buffers, stages, screen = borrowed(y), borrowed(buffers), borrowed(stages), borrowed(screen)
     index, out, residuals, work = borrowed(index), borrowed(out), borrowed(residuals), borrowed(work)
@@ -279,7 +280,7 @@ def advance_screened(
         size = (outputs + 1) * width
         compact[1], compact[2] = width, size
         a, room = buffers[y.size : y.size + size], stages[: n_vectors * size].reshape(n_vectors, size)
-        x, w = buffers[at_rows : at_rows + terms * width].reshape(terms, width), buffers[at_weights : at_weights + width]
+        x, w = buffers[at_rows : at_rows + terms * width].reshape(terms, width), buffers[at_weights:][:width]
         f0, f1 = room[BASE], room[NEW]
         if not chosen:
             _gather(y, a, index, count, n, padded)

@@ -67,9 +67,9 @@ class Landscape:
         return scaled(force, self.root, force)
 
     def product(self, state: Floats, room: Sequence[Floats] = ()) -> Callable[..., Floats]:
-        """``v → ∇²ℒ v``, in an array ``out`` if given, exact up to round-off: the gradient is a polynomial along a line.
+        """``v → ∇²ℒ v``, exact up to round-off: the gradient is a polynomial along a line.
 
-        It works in the first two vectors of ``room``.
+        It writes to ``out`` if given, and works in the first two vectors of ``room``.
         """
         nodes, factors = _derivative_stencil(self.depth)
         scale = 1.0 + max(float(state.max()), -float(state.min()))
@@ -110,9 +110,9 @@ class Landscape:
     def curvatures(self, state: Floats, room: Sequence[Floats] = ()) -> Iterator[Floats]:
         """Ritz values of the Hessian, rising, in a Krylov space of a random start that grows by ``KRYLOV`` at a time.
 
-        They converge to the extreme curvatures. Lanczos' recurrence alone, which needs three vectors and finds converged
-        curvatures again, but none that is not there [Paige 1980]; where directions are asked for, see
-        :meth:`low_directions`. It works in the first five vectors of ``room``.
+        They converge to the extreme curvatures. By Lanczos' recurrence alone, which needs three vectors, finds what has
+        converged again, but nothing that is not there [Paige 1980]; for directions see :meth:`low_directions`. It works
+        in the first five vectors of ``room``.
         """
         before, vector, image = vectors(room[2:], 3, state.size)
         curve, passing = self.product(state, room), vectors(room, 1, state.size)[0]

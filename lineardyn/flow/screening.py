@@ -71,9 +71,9 @@ class Screening:
         compact[:, :n_active] = spectra[:, self.index[:n_active]]
 
     def spare(self, size: int, n_active: int) -> list[Floats]:
-        """Vectors of that size that hold nothing between steps: the new state's, and behind those of active frequencies.
+        """Vectors of that size that hold nothing between steps: the new state, and what is behind the compact stages.
 
-        All are free where the active ones must be chosen anew.
+        Those are nothing where the active frequencies must be chosen anew.
         """
         n_vectors = self.stages.size // size
         used = n_vectors * (size // self.index.size) * _padded(n_active) if n_active >= 0 else 0

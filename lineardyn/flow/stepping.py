@@ -132,7 +132,8 @@ class _Run:
         self.rtol, self.atol = rtol, atol
         self.y = start
         self.tableau = TABLEAUS.get(method)
-        n_rows = self._n_rows
+        n_vectors = _stabilised_kernels.ROOM if self.order == 4 else _stabilised_kernels.ENDS
+        n_rows = self.tableau.n_rows if self.tableau else n_vectors
         entries = start.size // layout.padded * layout.length
         self.room = aligned((n_rows + (self.tableau is not None), start.size)) if room is None else room
         self.stages = self.room[:n_rows]
@@ -156,21 +157,6 @@ class _Run:
         if room is None and self.times[0] == 0.0:
             _kernels.record(self.out, 0, self.y, self.counts)
             self.counts[_kernels.NEXT] = 1
-
-    @property
-    def _n_rows(self) -> int:
-        """Vectors that the method needs beside the state, and, of the pairs, the one tried."""
-        if self.tableau:
-            return int(self.tableau.places.max()) + 1
-        return _stabilised_kernels.ROOM if self.order == 4 else _stabilised_kernels.ENDS
-
-    @property
-    def spare(self) -> list[Floats]:
-        """Vectors that hold nothing between steps."""
-        if self.screening is not None:
-            return self.screening.spare(self.y.size, int(self.counts[_screened_kernels.ACTIVE]))
-        kept = 1 if self.tableau else _stabilised_kernels.VECTOR + 1
-        return list(self.room[kept:])
 
     def _first_step(self) -> float:
         """The step at which a state that only grows errs by a hundredth of the tolerance."""
@@ -241,7 +227,10 @@ class _Run:
 
     def _finish_at_rest(self, rest: Rest, watcher: Watching | None) -> int:
         """All the way, where the state can change no more."""
-        final = rest(self.layout.unpad(self.y), self.spare)
+        spare = list(self.room[1 if self.tableau else _stabilised_kernels.VECTOR + 1 :])  # nothing between steps
+        if self.screening is not None:
+            spare = self.screening.spare(self.y.size, int(self.counts[_screened_kernels.ACTIVE]))
+        final = rest(self.layout.unpad(self.y), spare)
         if final is None:
             return _kernels.RUNNING
         self.at_rest = float(self.control[_kernels.TIME])

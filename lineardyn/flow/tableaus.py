@@ -88,6 +88,11 @@ class Tableau:
             places[stage] = row
         return places
 
+    @property
+    def n_rows(self) -> int:
+        """How many rows that takes."""
+        return int(self.places.max()) + 1
+
     def _last_use(self, stage: int) -> int:
         """The last stage made of this one, itself if there is none; beyond all where it is needed after the step."""
         ends = np.concatenate([self._all_measures, self.interpolant.T])
