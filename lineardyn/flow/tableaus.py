@@ -88,7 +88,7 @@ class Tableau:
             places[stage] = row
         return places
 
-    @property
+    @cached_property
     def n_rows(self) -> int:
         """How many rows that takes."""
         return int(self.places.max()) + 1
