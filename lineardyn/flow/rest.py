@@ -58,7 +58,7 @@ class _Rest:
             return state
         try:
             largest = self._largest_curvature(state, 1, room)
-            if not speed <= NEAR * largest * size:
+            if not (largest > 0.0 and speed <= NEAR * largest * size):
                 return None
             end = self._descend(state, 1.0 / largest, NOISE * largest * size, room[:2])
             # only there: while something is left to learn, it bends the loss along what it does not concern, both ways
