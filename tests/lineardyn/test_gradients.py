@@ -91,7 +91,7 @@ def test_padding_stays_zero(form, depth):
 
 @pytest.mark.parametrize("kind", ["cnn", "fcn"])
 @pytest.mark.parametrize("n", [1, 4, 5, 31, 32, 33, 37])  # samples; up to 32 rows have loops of their own
-@pytest.mark.parametrize("n_outputs", [3, 5, 33])  # and up to 32 outputs
+@pytest.mark.parametrize("n_outputs", [3, 5, 33, _kernels.OUTPUTS + 5])  # and up to 32 outputs, and blocks of them
 @pytest.mark.parametrize("widths", [(), (2,), (2, 3)])
 def test_right_hand_side_on_both_sides_of_few(kind, n, n_outputs, widths):
     """Against the backward pass in pixel space; sums of at most 40 terms, so 1e-12."""
