@@ -134,14 +134,19 @@ def flow_arguments(
     network: LinearNetwork, moments: SecondMoments, weight_decay: float
 ) -> tuple[KernelArguments, Layout]:
     """The same for integrators: padded where the statistics have few rows, as they then cost nothing to copy."""
-    arguments = kernel_arguments(network, moments, weight_decay)
+    stats, weights = moments.statistics, moments.weights
+    arguments = kernel_arguments(network, moments, weight_decay, work=np.empty(0))
+    n_rows = 0 if stats.dense else len(stats.gain)
     if not (arguments.few and arguments.conv):
-        return arguments, Layout(1, 1)
-    stats, length = moments.statistics, moments.half.size
+        return arguments._replace(work=scratch(network, len(weights), n_rows)), Layout(1, 1)
+    length = moments.half.size
     layout = Layout(length, -(-length // LANES) * LANES)
-    padded = stats._replace(rows=layout.pad(stats.rows))
-    offsets = network.offsets // layout.length * layout.padded
-    return _arguments(network, padded, layout.pad(moments.weights), offsets, weight_decay), layout
+    weights = layout.pad(weights)
+    padded = arguments._replace(
+        offsets=network.offsets // layout.length * layout.padded, weights=weights, rows=layout.pad(stats.rows),
+        work=scratch(network, len(weights), n_rows),
+    )  # fmt: skip
+    return padded, layout
 
 
 def _arguments(
