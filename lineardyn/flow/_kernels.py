@@ -195,6 +195,7 @@ def _pull(e, z, x, a, y, b, gx, ga, gy, gb, rows, inner, columns, pair):
 
 # --- products with few rows, where a general BLAS packs more than it multiplies --------------------------------------
 
+OUTPUTS = 128  # of a residual at a time: the matrix products of so many lose a twentieth
 FEW = 32  # rows up to which the loops below beat BLAS (measured: 2 to 10 times faster at 4 to 20 rows)
 
 
@@ -422,8 +423,11 @@ def copy(source, out):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def residual(v, dense, rows, target, gain, matrix, coefficients, constant, e):
-    """``e = constant · (Σ^yc - v Σ^cc)`` for a weighted packed predictor v ``(K, D)``, or several in one array."""
+def residual(v, first, dense, rows, target, gain, matrix, coefficients, constant, e):
+    """``e = constant · (Σ^yc - v Σ^cc)`` for a weighted packed predictor v ``(K, D)``, or several in one array.
+
+    Without dense statistics v may be that of the outputs from ``first`` on only, and e may be v.
+    """
     if dense:
         if v.shape[0] <= FEW:
             inner_products(v, matrix, e)  # the matrix is symmetric
@@ -441,7 +445,7 @@ def residual(v, dense, rows, target, gain, matrix, coefficients, constant, e):
             np.dot(v, rows.T, coefficients)
         for k in range(coefficients.shape[0]):
             for r in range(gain.size):
-                coefficients[k, r] = constant * (target[k, r] - coefficients[k, r] * gain[r])
+                coefficients[k, r] = constant * (target[first + k, r] - coefficients[k, r] * gain[r])
         if few:
             combinations(coefficients, rows, e)
         else:
@@ -452,8 +456,11 @@ def residual(v, dense, rows, target, gain, matrix, coefficients, constant, e):
 def flow(y, dy, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work):
     """``dy = -∇ℒ(y)`` [theory section 1]."""
     depth = sizes.size - 1
-    if conv and depth > 1 and not dense and sizes[depth] <= FEW and gain.size <= FEW:
-        _flow_fours(y, dy, sizes, offsets, weights, constant, rows, target, gain, work)
+    if conv and depth > 1 and not dense:
+        if sizes[depth] <= FEW and gain.size <= FEW:
+            _flow_fours(y, dy, sizes, offsets, weights, constant, rows, target, gain, work)
+        else:
+            _flow_blocks(y, dy, sizes, offsets, weights, constant, dense, rows, target, gain, matrix, work)
     else:
         _flow_whole(
             y, dy, conv, sizes, offsets, weights, constant, dense, rows, target, gain, matrix, work
@@ -489,6 +496,26 @@ def _flow_fours(y, dy, sizes, offsets, weights, constant, rows, target, gain, wo
     for k in range(0, outputs, 4):
         some, start = min(4, outputs - k), top + k * last * pair
         combine(work, c + k * terms, some, terms, x, width, work, INT(0))
+        _pull(work, INT(0), y, start, below, at, dy, start, gradient, into, some, last, channels, pair)
+    if depth > 2:
+        _pull_layers(y, dy, gradient, into, sizes, offsets, width, work, hidden)
+
+
+@njit(nogil=True, cache=True)
+def _flow_blocks(y, dy, sizes, offsets, weights, constant, dense, rows, target, gain, matrix, work):
+    """A CNN and statistics of any rows: OUTPUTS at a time, whose residual takes the place of their predictor."""
+    depth = sizes.size - 1
+    channels, outputs, last, width, terms = sizes[0], sizes[depth], sizes[depth - 1], weights.size, gain.size
+    pair, top, block = width // channels, offsets[depth - 1], min(outputs, OUTPUTS)
+    c = block * width
+    hidden = _hidden_layers(y, sizes, offsets, weights, constant, work, c + block * terms)
+    below, at, gradient, into = _lower(y, dy, work, hidden, sizes, width)
+    _clear(gradient, U(into), U(last * width))
+    for k in range(0, outputs, block):
+        some, start = min(block, outputs - k), top + k * last * pair
+        v, coefficients = work[: some * width].reshape(some, width), work[c : c + some * terms].reshape(some, terms)
+        compose(work, INT(0), y, start, work, hidden, some, last, channels, pair)
+        residual(v, k, dense, rows, target, gain, matrix, coefficients, constant, v)
         _pull(work, INT(0), y, start, below, at, dy, start, gradient, into, some, last, channels, pair)
     if depth > 2:
         _pull_layers(y, dy, gradient, into, sizes, offsets, width, work, hidden)
@@ -532,15 +559,17 @@ def _flow_whole(y, dy, conv, sizes, offsets, weights, constant, dense, rows, tar
     depth = sizes.size - 1
     outputs, width, n = sizes[depth], weights.size, offsets[depth]
     runs, size = y.size // n, y.size // n * outputs * width
+    at_e = size if dense and depth > 1 else 0
     v = work[:size].reshape(runs * outputs, width)
-    e = work[size : 2 * size].reshape(runs * outputs, width)
-    used = 2 * size
+    e = work[at_e : at_e + size].reshape(runs * outputs, width)
+    used = at_e + size
     n_coefficients = 0 if dense else runs * outputs * gain.size
     coefficients = work[used : used + n_coefficients].reshape(runs * outputs, 0 if dense else gain.size)
     used += n_coefficients
     if depth == 1:
         _scale_rows(v, y.reshape(runs * outputs, width), weights, constant)
-        residual(v, dense, rows, target, gain, matrix, coefficients, constant, dy.reshape(runs * outputs, width))
+        e = dy.reshape(runs * outputs, width)
+        residual(v, INT(0), dense, rows, target, gain, matrix, coefficients, constant, e)
     else:
         room = (work.size - used) // runs  # of the hidden layers of one run
         for run in range(runs):
@@ -553,11 +582,11 @@ def _flow_whole(y, dy, conv, sizes, offsets, weights, constant, dense, rows, tar
                 )  # fmt: skip
             else:
                 _predict_fcn(part, sizes, offsets, weights, into, work[used + run * room :])
-        residual(v, dense, rows, target, gain, matrix, coefficients, constant, e)
+        residual(v, INT(0), dense, rows, target, gain, matrix, coefficients, constant, e)
         for run in range(runs):
             part, slope, above = y[run * n : (run + 1) * n], dy[run * n : (run + 1) * n], run * outputs
             if conv:
-                _pull_cnn(part, slope, sizes, offsets, width, work, size + above * width, used + run * room)
+                _pull_cnn(part, slope, sizes, offsets, width, work, at_e + above * width, used + run * room)
             else:
                 _pull_fcn(part, slope, sizes, offsets, width, e[above : above + outputs], work[used + run * room :])
     if dense and gain.size > 0:
@@ -701,12 +730,12 @@ def _sum_block(out, o, y, a, k, at, c, base, m, start, n):
 
 
 @njit(nogil=True, cache=True)
-def stage_sum(out, y, stages, table, row, n_stages, h, at, c):
+def stage_sum(out, y, stages, places, table, row, n_stages, h, at, c):
     """``out = y + h Σ_j table[row, j] stages_j``, block by block through the cache; ``at`` and ``c`` are scratch."""
     n, m = y.size, INT(0)
     for j in range(n_stages):
         if table[row, j] != 0.0:
-            at[m], c[m] = U(j * n), h * table[row, j]
+            at[m], c[m] = U(places[j] * n), h * table[row, j]
             m += 1
     if m == 0:
         at[0], c[0] = U(0), 0.0
@@ -729,7 +758,7 @@ def _add_twice(out, o, ahead, p, y, a, k, at, c, d, n):
 
 
 @njit(nogil=True, cache=True)
-def two_stage_sums(out, y, stages, table, row, h, at, c, d):
+def two_stage_sums(out, y, stages, places, table, row, h, at, c, d):
     """:func:`stage_sum` of stage ``row``, and of the next all but its last term, to its own place in ``stages``.
 
     Sums wait for memory: this way most terms come from there half as often. False where the two have too few or too
@@ -740,13 +769,13 @@ def two_stage_sums(out, y, stages, table, row, h, at, c, d):
         if table[row, j] != 0.0 or table[row + 1, j] != 0.0:
             if m == 8:
                 return False
-            at[m], c[m], d[m] = U(j * n), h * table[row, j], h * table[row + 1, j]
+            at[m], c[m], d[m] = U(places[j] * n), h * table[row, j], h * table[row + 1, j]
             m += 1
     if m < 3:
         return False
     for j in range(m, 8):
         at[j], c[j], d[j] = at[0], 0.0, 0.0
-    k, z = stages.reshape(-1), U((row + 1) * n)
+    k, z = stages.reshape(-1), U(places[row + 1] * n)
     c0, c1, c2, c3, c4, c5, c6, c7 = c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]
     d0, d1, d2, d3, d4, d5, d6, d7 = d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7]
     for start in range(0, n, BLOCK):
@@ -771,10 +800,10 @@ def two_stage_sums(out, y, stages, table, row, h, at, c, d):
 
 
 @njit(nogil=True, cache=True)
-def finish_sum(out, stages, row, factor):
+def finish_sum(out, stages, places, row, factor):
     """Of what :func:`two_stage_sums` left in the place of stage ``row``: the last term."""
     n, k = U(out.size), stages.reshape(-1)
-    _add(out, U(0), k, U(row) * n, k, ((U(row) - U(1)) * n,), (factor,), n)
+    _add(out, U(0), k, U(places[row]) * n, k, (U(places[row - 1]) * n,), (factor,), n)
 
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")  # a check for zero stops vectorising
@@ -818,7 +847,7 @@ def _step_sums(k, at, one, two, three, y, z, last, before, rtol, atol):
 
 
 @njit(nogil=True, cache=True)
-def _judge(stages, n_main, measured, measures, h, y, z, entries, rtol, atol):
+def _judge(stages, places, n_main, measured, measures, h, y, z, entries, rtol, atol):
     """RMS of the scaled error of a step (of both estimates the combination of Hairer, Nørsett and Wanner), and its
     relaxation rate ``‖f(a) - f(b)‖ / ‖a - b‖`` with the new point a and the last stage b, 0 where a - b grows, and
     where it is round-off: that of f would remain while a - b shrinks with the step, and drive the step to 0.
@@ -828,10 +857,10 @@ def _judge(stages, n_main, measured, measures, h, y, z, entries, rtol, atol):
     n = stages.shape[1]
     at = np.empty(10, dtype=np.uintp)
     for j in range(10):
-        at[j] = U(measured[j] * n)
+        at[j] = U(places[measured[j]] * n)
     first, second, distance, growth, change = _step_sums(
         stages.reshape(-1), _ten(at), _ten(h * measures[0]), _ten(h * measures[1]), _ten(h * measures[2]), y, z,
-        U(n_main * n), U((n_main - 1) * n), rtol, atol,
+        U(places[n_main] * n), U(places[n_main - 1] * n), rtol, atol,
     )  # fmt: skip
     both = first + 0.01 * second
     error = first / np.sqrt(both * entries) if both > 0.0 else both
@@ -915,13 +944,14 @@ def begin(
 @njit(nogil=True, cache=True)
 def advance_runge_kutta(
     y, stages, trial, control, counts, times, out, budget, max_steps, rtol, atol,
-    table, measured, measures, interpolant, n_main, error_order, limit,
+    table, places, measured, measures, interpolant, n_main, error_order, limit,
     conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
 ):  # fmt: skip
     """Take up to ``budget`` steps of an embedded pair; returns a status code.
 
     ``table``: row j holds the coefficients of stage j; row ``n_main`` those of the solution, so that stage ``n_main``
-    is f at the new point (all pairs here reuse it as the next first stage).
+    is f at the new point (all pairs here reuse it as the next first stage). Stage j is in row ``places[j]`` of
+    ``stages``, that of an earlier one which is needed no more.
     ``measures``: three weights for each of the ten stages ``measured``, see :func:`_step_sums`.
     ``stages[0]`` holds f(y) on entry and on return. Steps are kept at ``h ρ <= limit``, where the pair and its
     interpolant still damp the fast directions; where ``control[WATCH]`` > 0, a step so limited says STIFF.
@@ -944,18 +974,18 @@ def advance_runge_kutta(
         begun = False
         for j in range(1, n_main + 1):
             if begun:
-                finish_sum(trial, stages, j, h * table[j, j - 1])
+                finish_sum(trial, stages, places, j, h * table[j, j - 1])
                 begun = False
-            elif j < n_main and two_stage_sums(trial, y, stages, table, j, h, at, c, d):
+            elif j < n_main and two_stage_sums(trial, y, stages, places, table, j, h, at, c, d):
                 begun = True
             else:
-                stage_sum(trial, y, stages, table, j, j, h, at, c)
+                stage_sum(trial, y, stages, places, table, j, j, h, at, c)
             flow(
-                trial, stages[j],
+                trial, stages[places[j]],
                 conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
             )  # fmt: skip
         counts[CALLS] += n_main
-        error, rate = _judge(stages, n_main, measured, measures, h, y, trial, control[ENTRIES], rtol, atol)
+        error, rate = _judge(stages, places, n_main, measured, measures, h, y, trial, control[ENTRIES], rtol, atol)
         if control[FIXED] > 0.0:
             error = 0.0 if np.isfinite(error) else error
         if not np.isfinite(error):
@@ -977,9 +1007,9 @@ def advance_runge_kutta(
         while counts[NEXT] < times.size and times[counts[NEXT]] < new:
             counts[NEXT] += 1
         if counts[NEXT] > first:
-            _interpolate(y, stages, t, h, first, counts[NEXT], counts, times, out, interpolant, at)
+            _interpolate(y, stages, places, t, h, first, counts[NEXT], counts, times, out, interpolant, at)
         copy(trial, y)
-        copy(stages[n_main], stages[0])
+        copy(stages[places[n_main]], stages[0])
         control[TIME] = new
         while counts[NEXT] < times.size and times[counts[NEXT]] <= new:
             record(out, counts[NEXT], y, counts)
@@ -1005,7 +1035,7 @@ def _growth(error, old_error, error_order):
 
 
 @njit(nogil=True, cache=True)
-def _interpolate(y, stages, t, h, first, stop, counts, times, out, interpolant, at):
+def _interpolate(y, stages, places, t, h, first, stop, counts, times, out, interpolant, at):
     """States at ``times[first:stop]`` inside the step, ``y + h Σ_j p_j(θ) stages_j``, straight into ``out``.
 
     Spectrum by spectrum, so that its stages come once from memory for all of these times.
@@ -1018,7 +1048,7 @@ def _interpolate(y, stages, t, h, first, stop, counts, times, out, interpolant, 
         for power in range(degree):
             used = used or interpolant[j, power] != 0.0
         if used:
-            at[m] = U(j * n)
+            at[m] = U(places[j] * n)
             for row in range(first, stop):
                 theta, value = (times[row] - t) / h, 0.0
                 for power in range(degree - 1, -1, -1):

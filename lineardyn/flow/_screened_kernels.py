@@ -49,7 +49,6 @@ from lineardyn.flow._kernels import (
 from lineardyn.flow._stabilised_kernels import (
     BASE,
     NEW,
-    ROOM,
     SLOPE,
     VECTOR,
     accept,
@@ -247,11 +246,12 @@ def advance_screened(
 ):  # fmt: skip
     """Take up to ``budget`` steps; returns a status code.
 
-    ``buffers (5, n)``: new state, state inside a step; compact y, rows and weights of the statistics. ``stages``: room
-    for the ten vectors of ``advance_stabilised``, compact. ``screen (6, F)``: 1 where passive; largest row of the
-    statistics; significance; three rows of scratch. ``index (F)``: the active frequencies, ``counts[ACTIVE]`` of them,
-    negative where they must be chosen anew. ``residuals (5, K, R)``: coefficients of E at both ends and their mean, and
-    the target less the passive part, at the start and as proposed. ``work``: ``(2 K + 16) F + K R`` numbers or more.
+    ``buffers``: one after another the new state, also those inside a step; compact y, rows and weights of the
+    statistics. ``stages``: room for the vectors of ``advance_stabilised``, compact. ``screen (6, F)``: 1 where passive;
+    largest row of the statistics; significance; three rows of scratch. ``index (F)``: the active frequencies,
+    ``counts[ACTIVE]`` of them, negative where they must be chosen anew. ``residuals (5, K, R)``: coefficients of E at
+    both ends and their mean, and the target less the passive part, at the start and as proposed. ``work``:
+    ``(2 K + 16) F + K R`` numbers or more.
     """
     y, buffers, stages, screen = borrowed(y), borrowed(buffers), borrowed(stages), borrowed(screen)
     index, out, residuals, work = borrowed(index), borrowed(out), borrowed(residuals), borrowed(work)
@@ -260,7 +260,9 @@ def advance_screened(
     )  # fmt: skip
     end, n, outputs, terms = times[-1], screen.shape[1], sizes[2], gain.size
     before, after, mean, left, proposed = residuals[0], residuals[1], residuals[2], residuals[3], residuals[4]
-    new, inside, passive = buffers[0, : y.size], buffers[1, : y.size], screen[PASSIVE]
+    new, passive = buffers[: y.size], screen[PASSIVE]
+    at_rows = 2 * y.size
+    at_weights, n_vectors = at_rows + 2 * terms * n, stages.size // y.size
     square, real, imaginary = screen[3], screen[4], screen[5]
     e_at, c_at = 10 * n, (2 * outputs + 16) * n
     compact = np.zeros(3, dtype=np.int64)  # offsets of the layers
@@ -278,13 +280,13 @@ def advance_screened(
         width = 2 * padded
         size = (outputs + 1) * width
         compact[1], compact[2] = width, size
-        a, room = buffers[2, :size], stages[: ROOM * size].reshape(ROOM, size)
-        x, w = buffers[3, : terms * width].reshape(terms, width), buffers[4, :width]
+        a, room = buffers[y.size : y.size + size], stages[: n_vectors * size].reshape(n_vectors, size)
+        x, w = buffers[at_rows : at_rows + terms * width].reshape(terms, width), buffers[at_weights:][:width]
         f0, f1 = room[BASE], room[NEW]
         if not chosen:
             _gather(y, a, index, count, n, padded)
-            _gather(rows.reshape(-1), buffers[3], index, count, n, padded)
-            _gather(weights, buffers[4], index, count, n, padded)
+            _gather(rows.reshape(-1), x.reshape(-1), index, count, n, padded)
+            _gather(weights, w, index, count, n, padded)
             _passive_coefficients(y, weights, passive, constant, sizes, rows, work, c_at)
             _drift(target, gain, work, c_at, left)
             control[RESIDUAL] = 1.0
@@ -328,13 +330,16 @@ def advance_screened(
             counts[ACTIVE] = -1
             continue
         upto = end if h == end - t else t + h
+        first = counts[NEXT]
         while counts[NEXT] < times.size and times[counts[NEXT]] < upto:
             part = times[counts[NEXT]] - t
-            _rotate(y, inside, work[e_at:], part, decay, passive, square, real, imaginary)
+            _rotate(y, new, work[e_at:], part, decay, passive, square, real, imaginary)
             hermite(room[SLOPE], a, b, f0, f1, h, part / h)
-            _scatter(room[SLOPE], inside, index, count, n, padded)
-            record(out, counts[NEXT], inside, counts)
+            _scatter(room[SLOPE], new, index, count, n, padded)
+            record(out, counts[NEXT], new, counts)
             counts[NEXT] += 1
+        if counts[NEXT] > first:  # they were in its place
+            _rotate(y, new, work[e_at:], h, decay, passive, square, real, imaginary)
         _scatter(b, new, index, count, n, padded)
         copy(new, y)
         copy(b, a)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
@@ -25,6 +26,7 @@ __all__ = [
     "flow_arguments",
     "kernel_arguments",
     "right_hand_side",
+    "rooms",
     "scratch",
 ]
 
@@ -107,9 +109,26 @@ def aligned(shape: tuple[int, ...]) -> Floats:
     return buffer[start : start + size].reshape(shape)
 
 
-def kernel_arguments(network: LinearNetwork, moments: SecondMoments, weight_decay: float) -> KernelArguments:
-    """What the kernels need to know of a network and a data set, in the layout of ``network.pack``."""
+def rooms(room: Floats, sizes: Sequence[int]) -> list[Floats]:
+    """Flat arrays of these sizes that begin at cache lines, as ``room`` does, in it as far as it goes."""
+    flat, made, used = room.reshape(-1), [], 0
+    for size in sizes:
+        fits = used + size <= flat.size
+        made.append(flat[used : used + size] if fits else aligned((size,)))
+        used += -(-size // LANES) * LANES if fits else 0
+    return made
+
+
+def kernel_arguments(
+    network: LinearNetwork, moments: SecondMoments, weight_decay: float, work: Floats | None = None
+) -> KernelArguments:
+    """What the kernels need to know of a network and a data set, in the layout of ``network.pack``.
+
+    ``work``: scratch of the same network and data set, to be shared.
+    """
     bare = _without_scratch(network, moments.statistics, moments.weights, network.offsets)
+    if work is not None:
+        return bare._replace(decay=weight_decay, work=work)
     return _with_scratch(bare, network, weight_decay)
 
 
@@ -168,9 +187,22 @@ def _with_scratch(bare: KernelArguments, network: LinearNetwork, decay: float, r
 
 
 def scratch(network: LinearNetwork, width: int, n_rows: int, runs: int = 1) -> Floats:
-    """Room for one right-hand side: predictor and residual, coefficients of the rows, products of hidden layers."""
-    outputs, hidden = network.n_outputs, sum(network.widths)
-    return aligned((runs * ((2 * outputs + 4 + 3 * hidden) * width + outputs * n_rows) + LANES,))
+    """Room for one right-hand side; ``n_rows`` of the statistics, 0 where they are dense.
+
+    The predictor of some outputs, the residual where it cannot take its place, the coefficients of the rows, and
+    products and gradients of hidden layers.
+    """
+    from lineardyn.networks import LinearCNN
+
+    conv, outputs = isinstance(network, LinearCNN) and network.depth > 1, network.n_outputs
+    some, coefficients = outputs, outputs
+    if conv and n_rows:
+        few = max(outputs, n_rows) <= _kernels.FEW
+        some, coefficients = (4, outputs) if few else (min(outputs, _kernels.OUTPUTS),) * 2
+    elif not n_rows and network.depth > 1:
+        some = 2 * outputs
+    hidden = 2 * sum(network.widths[1:]) + (network.widths[-1 if conv else 0] if network.widths else 0)
+    return aligned((runs * ((some + hidden) * width + coefficients * n_rows) + LANES,))
 
 
 def right_hand_side(arguments: KernelArguments, state: Floats) -> Floats:

@@ -200,12 +200,16 @@ def gradient_flow(
             f"t_eval has {len(times)} times, expected at most {RECORD_BYTES // (8 * state.size)}: one state takes "
             f"{8 * state.size} bytes; ask for fewer times (Trajectory.at gives the states between)"
         )
+    states = np.empty((len(times), state.size))
+    if times[0] == 0.0:  # the start is the first of them: one copy will do
+        states[0] = state
+        state = states[0]
     watcher = Watcher(watched, Flow(network, moments, settings.weight_decay), state) if watched else None
     with progress_bar("gradient flow", float(times[-1]), shown=progress) as report:
         result = integrate(
             network, moments, state, times, weight_decay=settings.weight_decay, method=settings.method,
             rtol=settings.rtol, atol=settings.atol, max_steps=settings.max_steps, report=report,
-            watcher=watcher,
+            watcher=watcher, out=states,
         )  # fmt: skip
     reached, states = times[: len(result.states)], result.states
     if watcher is not None:

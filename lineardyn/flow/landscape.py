@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import NDArray
 
 from lineardyn.errors import ArgumentError
-from lineardyn.flow.arguments import KernelArguments, kernel_arguments, right_hand_side
+from lineardyn.flow import _kernels
+from lineardyn.flow.arguments import KernelArguments, kernel_arguments
 from lineardyn.networks import LinearCNN, LinearNetwork
 
 if TYPE_CHECKING:
     from lineardyn.moments import SecondMoments
 
-__all__ = ["Landscape"]
+__all__ = ["Landscape", "scaled", "vectors"]
 
 Floats = NDArray[np.float64]
 KRYLOV = 20
@@ -33,7 +35,8 @@ class Landscape:
 
     Directions are vectors ``(n,)`` in coordinates of which the squared length is that of the weights in pixel space:
     packed coordinates times ``root``, and ``inverse`` goes back. Both are 0 for the imaginary parts of self-conjugate
-    frequencies, which no network has: along them the packed flow has curvatures of its own.
+    frequencies, which no network has: along them the packed flow has curvatures of its own. Of a CNN they are those of
+    one spectrum: all have the same.
     """
 
     arguments: KernelArguments
@@ -42,37 +45,53 @@ class Landscape:
     depth: int
 
     @classmethod
-    def of(cls, network: LinearNetwork, moments: SecondMoments, weight_decay: float) -> Landscape:
-        """The loss with its penalty; states are packed, not padded."""
-        root = np.sqrt(network.state_weights)
-        spectra = root if isinstance(network, LinearCNN) else root[: network.offsets[1]]
-        spectra.reshape(-1, 2, network.half.size)[:, 1, network.half.weights == 1.0] = 0.0
+    def of(
+        cls, network: LinearNetwork, moments: SecondMoments, weight_decay: float, work: Floats | None = None
+    ) -> Landscape:
+        """The loss with its penalty; states are packed, not padded. ``work``: see ``kernel_arguments``."""
+        half = network.half
+        if isinstance(network, LinearCNN):
+            root = spectra = np.sqrt(np.tile(half.weights, 2))
+        else:
+            root = np.sqrt(network.state_weights)
+            spectra = root[: network.offsets[1]]
+        spectra.reshape(-1, 2, half.size)[:, 1, half.weights == 1.0] = 0.0
         with np.errstate(divide="ignore"):
             inverse = np.where(root > 0.0, 1.0 / root, 0.0)
-        return cls(kernel_arguments(network, moments, weight_decay), root, inverse, network.depth)
+        return cls(kernel_arguments(network, moments, weight_decay, work), root, inverse, network.depth)
 
-    def descent(self, state: Floats) -> Floats:
+    def descent(self, state: Floats, out: Floats | None = None) -> Floats:
         """``-∇ℒ``, whose squared length is the speed at which gradient flow lowers the loss."""
-        return self.root * right_hand_side(self.arguments, state)
+        force = np.empty_like(state) if out is None else out
+        _kernels.flow(state, force, *self.arguments)
+        return scaled(force, self.root, force)
 
-    def product(self, state: Floats) -> Callable[[Floats], Floats]:
-        """``v → ∇²ℒ v``, exact up to round-off: the gradient is a polynomial along a line."""
+    def product(self, state: Floats, room: Sequence[Floats] = ()) -> Callable[..., Floats]:
+        """``v → ∇²ℒ v``, exact up to round-off: the gradient is a polynomial along a line.
+
+        It writes to ``out`` if given, and works in the first two vectors of ``room``.
+        """
         nodes, factors = _derivative_stencil(self.depth)
-        scale = 1.0 + float(np.abs(state).max())
+        scale = 1.0 + max(float(state.max()), -float(state.min()))
+        point, slope = vectors(room, 2, state.size)
 
-        def curve(vector: Floats) -> Floats:
-            direction = np.ravel(vector) * self.inverse
-            length = float(np.linalg.norm(direction))
+        def curve(vector: Floats, out: Floats | None = None) -> Floats:
+            total = np.empty_like(state) if out is None else out
+            total[...] = 0.0
+            length = float(np.linalg.norm(scaled(vector, self.inverse, point)))
             if length == 0.0:
-                return np.zeros_like(state)
+                return total
             step = scale / length
-            total = np.zeros_like(state)
             for node, factor in zip(nodes, factors, strict=True):
-                total -= factor * right_hand_side(self.arguments, state + (node * step) * direction)
-            result: Floats = self.root * total / step
-            if not np.isfinite(result).all():
+                np.multiply(scaled(vector, self.inverse, point), node * step, out=point)
+                np.add(point, state, out=point)
+                _kernels.flow(point, slope, *self.arguments)
+                total -= np.multiply(slope, factor, out=slope)
+            scaled(total, self.root, total)
+            total /= step
+            if not _kernels.finite(total):
                 raise ArgumentError("weights are so large that the loss overflows, expected smaller ones: rescale them")
-            return result
+            return total
 
         return curve
 
@@ -87,6 +106,34 @@ class Landscape:
         operator = LinearOperator((n, n), matvec=curve, dtype=np.float64)
         start = np.random.default_rng(0).standard_normal(n)  # ARPACK's own start is random: the answer must reproduce
         return float(eigsh(operator, k=1, which="LA", v0=start, tol=1e-8, return_eigenvectors=False)[0])
+
+    def curvatures(self, state: Floats, room: Sequence[Floats] = ()) -> Iterator[Floats]:
+        """Ritz values of the Hessian, rising, in a Krylov space of a random start that grows by ``KRYLOV`` at a time.
+
+        They converge to the extreme curvatures. By Lanczos' recurrence alone, which needs three vectors, finds what has
+        converged again, but nothing that is not there [Paige 1980]; for directions see :meth:`low_directions`. It works
+        in the first five vectors of ``room``.
+        """
+        before, vector, image = vectors(room[2:], 3, state.size)
+        curve, passing = self.product(state, room), vectors(room, 1, state.size)[0]
+        np.random.default_rng(0).standard_normal(out=vector)
+        vector /= np.linalg.norm(vector)
+        diagonal, beside, largest = [], [0.0], 0.0
+        for count in range(1, ROUNDS * KRYLOV + 1):
+            curve(vector, image)
+            largest = max(largest, float(np.linalg.norm(image)))
+            diagonal.append(float(vector @ image))
+            image -= np.multiply(vector, diagonal[-1], out=passing)
+            if count > 1:
+                image -= np.multiply(before, beside[-1], out=passing)
+            beside.append(float(np.linalg.norm(image)))
+            ended = beside[-1] <= ROUND_OFF * largest
+            if count % KRYLOV == 0 or ended:
+                yield scipy.linalg.eigvalsh_tridiagonal(diagonal, beside[1:-1])
+            if ended:
+                return
+            image /= beside[-1]
+            before, vector, image = vector, image, before
 
     def low_directions(self, state: Floats, start: Floats) -> Iterator[tuple[Floats, Floats]]:
         """Ritz values ``(m,)`` of the Hessian, rising, and vectors ``(m, n)``, in one Krylov space after another.
@@ -121,7 +168,7 @@ class Landscape:
         if not 0.0 < length < np.inf:
             return 0.0
         unit = direction / length
-        reach, best = 1.0 + float(np.linalg.norm(self.root * state)), 0.0
+        reach, best = 1.0 + self.length(state), 0.0
         for _ in range(6):  # a small start does not say how long the learned weights are
             fall = self._fall(state, unit, reach)
             places = np.roots(np.trim_zeros(fall, "f"))
@@ -134,13 +181,29 @@ class Landscape:
             reach *= 8.0
         return best
 
+    def length(self, state: Floats) -> float:
+        """That of the weights in pixel space."""
+        return float(np.linalg.norm(scaled(state, self.root)))
+
     def _fall(self, state: Floats, unit: Floats, reach: float) -> Floats:
         """Coefficients, highest first, of ``-dℒ/dx`` at ``state + x·unit`` as a polynomial of ``x/reach``."""
         m = 2 * self.depth
         nodes = np.cos((np.arange(m) + 0.5) * np.pi / m)  # of Chebyshev: the fit is well conditioned
-        values = [self.descent(state + (x * reach) * unit * self.inverse) @ unit for x in nodes]
+        values = [self.descent(state + scaled((x * reach) * unit, self.inverse)) @ unit for x in nodes]
         coefficients: Floats = np.linalg.solve(np.vander(nodes), np.array(values))
         return coefficients
+
+
+def scaled(values: Floats, factors: Floats, out: Floats | None = None) -> Floats:
+    """A flat state times ``factors``, those of all of it or of each of its spectra; in ``out`` if given."""
+    result = np.empty(values.size) if out is None else out
+    np.multiply(values.reshape(-1, factors.size), factors, out=result.reshape(-1, factors.size))
+    return result
+
+
+def vectors(room: Sequence[Floats], count: int, size: int) -> list[Floats]:
+    """Flat arrays of that size: the first of ``room``, then new ones."""
+    return [room[i][:size] if i < len(room) else np.empty(size) for i in range(count)]
 
 
 def _ritz(curve: Callable[[Floats], Floats], start: Floats) -> tuple[Floats, Floats]:

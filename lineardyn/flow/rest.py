@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lineardyn.errors import ArgumentError
-from lineardyn.flow.landscape import Landscape
+from lineardyn.flow.landscape import ROUNDS, Landscape, scaled, vectors
 
 if TYPE_CHECKING:
     from lineardyn.moments import SecondMoments
@@ -32,46 +33,68 @@ class _Rest:
     """``state → the state at rest``, or None where it still moves.
 
     At rest: ‖∇ℒ‖ is round-off, after steps of descent that take away what the integrator's own round-off left in the
-    fast directions, and no direction of negative curvature is found.
+    fast directions, and no direction of negative curvature is found there.
     """
 
-    def __init__(self, network: LinearNetwork, moments: SecondMoments, weight_decay: float) -> None:
-        self._parts = (network, moments, weight_decay)
+    def __init__(
+        self, network: LinearNetwork, moments: SecondMoments, weight_decay: float, work: Floats | None
+    ) -> None:
+        self._parts = (network, moments, weight_decay, work)
 
     @cached_property
     def landscape(self) -> Landscape:
         return Landscape.of(*self._parts)
 
-    def __call__(self, state: Floats) -> Floats | None:
+    def __call__(self, state: Floats, room: Sequence[Floats] = ()) -> Floats | None:
         with np.errstate(over="ignore", invalid="ignore"):
-            return self._at_rest(state)
+            return self._at_rest(state, room)
 
-    def _at_rest(self, state: Floats) -> Floats | None:
-        root = self.landscape.root
-        force = self.landscape.descent(state)
-        if not force.any():
+    def _at_rest(self, state: Floats, room: Sequence[Floats]) -> Floats | None:
+        room = vectors(room, 6, state.size)
+        passing = room[0]
+        size = float(np.linalg.norm(scaled(state, self.landscape.root, passing)))
+        speed = float(np.linalg.norm(self.landscape.descent(state, passing)))
+        if not passing.any():
             return state
-        size, speed, largest = float(np.linalg.norm(root * state)), float(np.linalg.norm(force)), 0.0
         try:
-            first = np.random.default_rng(0).standard_normal(state.size)
-            for values, vectors in self.landscape.low_directions(state, first):
-                del vectors  # curvature is all that counts here
-                largest = max(largest, float(np.abs(values).max()))
-                if not speed <= NEAR * largest * size or values[0] < -GROWTH * largest:
-                    return None
+            largest = self._largest_curvature(state, 1, room)
+            if not (largest > 0.0 and speed <= NEAR * largest * size):
+                return None
+            end = self._descend(state, 1.0 / largest, NOISE * largest * size, room[:2])
+            # only there: while something is left to learn, it bends the loss along what it does not concern, both ways
+            return None if end is None or not self._largest_curvature(end, ROUNDS, room[1:]) else end
         except ArgumentError:  # the loss overflows
             return None
-        return self._descend(state, force, 1.0 / largest, NOISE * largest * size)
 
-    def _descend(self, state: Floats, force: Floats, rate: float, noise: float) -> Floats | None:
+    def _largest_curvature(self, state: Floats, rounds: int, room: Sequence[Floats]) -> float:
+        """In size, as far as that many rounds find it; 0 where one is found that is negative."""
+        largest = 0.0
+        for values in islice(self.landscape.curvatures(state, room), rounds):
+            largest = max(largest, float(np.abs(values).max()))
+            if values[0] < -GROWTH * largest:
+                return 0.0
+        return largest
+
+    def _descend(self, state: Floats, rate: float, noise: float, room: Sequence[Floats]) -> Floats | None:
+        """A place, and the force there, which then becomes the next place; the last one is in the first of ``room``."""
+        end, force, other = room[0], *room
         for _ in range(SMOOTHING):
-            if float(np.linalg.norm(force)) <= noise:
-                return state
-            state = state + rate * force * self.landscape.inverse
-            force = self.landscape.descent(state)
+            if float(np.linalg.norm(self.landscape.descent(state, force))) <= noise:
+                np.copyto(end, state)
+                return end
+            force *= rate
+            scaled(force, self.landscape.inverse, force)
+            force += state
+            state, force, other = force, other, force
         return None
 
 
-def rest_of(network: LinearNetwork, moments: SecondMoments, weight_decay: float) -> Callable[[Floats], Floats | None]:
-    """What tells a state at rest of this flow; it costs nothing before it is called."""
-    return _Rest(network, moments, weight_decay)
+def rest_of(
+    network: LinearNetwork, moments: SecondMoments, weight_decay: float, work: Floats | None = None
+) -> Callable[..., Floats | None]:
+    """What tells a state at rest of this flow; it costs nothing before it is called.
+
+    It is given a state and vectors to work in; new ones take the place of those that lack. The state at rest is in one
+    of them, or the one given. ``work``: see ``kernel_arguments``.
+    """
+    return _Rest(network, moments, weight_decay, work)

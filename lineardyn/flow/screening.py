@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lineardyn.flow.arguments import KernelArguments, aligned
+from lineardyn.flow.arguments import KernelArguments, aligned, rooms
 
 __all__ = ["Screening", "can_screen"]
 
@@ -40,32 +40,45 @@ class Screening:
     scale: float
 
     @classmethod
-    def of(cls, arguments: KernelArguments, stages: Floats, rtol: float) -> Screening:
-        """Every frequency passive; ``stages (10, n)`` is room that is taken over."""
+    def of(cls, arguments: KernelArguments, stages: Floats, rtol: float, room: Floats) -> Screening:
+        """Every frequency passive; ``stages`` is taken over, and ``room`` as far as it goes."""
         outputs, terms = arguments.target.shape
         n = arguments.weights.size // 2
         spectra = arguments.rows.reshape(terms, 2, n)
         screen = aligned((6, n))
-        screen[0], screen[1] = 1.0, np.hypot(spectra[:, 0], spectra[:, 1]).max(axis=0)
+        screen[0], screen[1] = 1.0, 0.0
+        for real, imaginary in spectra:
+            np.maximum(screen[1], np.hypot(real, imaginary), out=screen[1])
         live = arguments.gain > 0.0
+        sizes = (2 * stages.shape[1] + (terms + 1) * 2 * n, (2 * outputs + 16) * n + (outputs + 3) * terms + 8)
+        buffers, work = rooms(room, sizes)
         largest = np.abs(arguments.target[:, live] / arguments.gain[live]).max(initial=0.0)
         return cls(
-            buffers=aligned((5, max(stages.shape[1], terms * 2 * n))),
+            buffers=buffers,
             stages=stages.reshape(-1),
             screen=screen,
             index=np.zeros(n, dtype=np.int64),
             residuals=np.zeros((5, outputs, terms)),
-            work=aligned(((2 * outputs + 16) * n + (outputs + 3) * terms + 8,)),
+            work=work,
             threshold=rtol * float(largest),
             scale=float(np.abs(arguments.target).max()),
         )
 
     def gather(self, y: Floats, n_active: int) -> None:
         """Refresh the compact state of the active frequencies after a change of ``y`` between steps."""
-        padded, n = max(8, -(-n_active // 8) * 8), self.index.size
-        spectra = y.reshape(-1, n)
-        compact = self.buffers[2, : len(spectra) * padded].reshape(-1, padded)
+        spectra = y.reshape(-1, self.index.size)
+        compact = self.buffers[y.size :][: len(spectra) * _padded(n_active)].reshape(len(spectra), -1)
         compact[:, :n_active] = spectra[:, self.index[:n_active]]
+
+    def spare(self, size: int, n_active: int) -> list[Floats]:
+        """Vectors of that size that hold nothing between steps: the new state, and what is behind the compact stages.
+
+        Those are nothing where the active frequencies must be chosen anew.
+        """
+        n_vectors = self.stages.size // size
+        used = n_vectors * (size // self.index.size) * _padded(n_active) if n_active >= 0 else 0
+        free = self.stages[used:]
+        return [self.buffers[:size], *free[: free.size // size * size].reshape(-1, size)]
 
     @property
     def moving(self) -> list[NDArray[Any]]:
@@ -78,3 +91,8 @@ class Screening:
         buffers[...], stages[...], screen[...] = self.buffers, self.stages, self.screen
         index, residuals = self.index.copy(), self.residuals.copy()
         return replace(self, buffers=buffers, stages=stages, screen=screen, index=index, residuals=residuals)
+
+
+def _padded(n_active: int) -> int:
+    """Frequencies of a compact spectrum, as ``_screened_kernels.advance_screened`` has them."""
+    return max(8, -(-n_active // 8) * 8)

@@ -56,8 +56,8 @@ _STATUS = {
 }
 
 
-Rest = Callable[[Floats], Floats | None]
-"""Where a state can change no more, the state it is at for ever; None elsewhere."""
+Rest = Callable[[Floats, list[Floats]], Floats | None]
+"""Where a state can change no more, the state it is at for ever; None elsewhere. Given vectors to work in."""
 
 
 class Watching(Protocol):
@@ -103,10 +103,10 @@ def integrate(
     arguments, layout = flow_arguments(network, moments, weight_decay) if prepared is None else prepared
     watch = switching and rtol >= FINEST_STABILISED
     share = EARLY_SHARE if watch else 1.0
+    laws = ConservationLaws.of(network, start, weight_decay) if method == "geometric" else None
     run = _Run(arguments, layout, layout.pad(start), times, first, share * rtol, share * atol, out)
-    if method == "geometric":
-        run.laws = ConservationLaws.of(network, start, weight_decay)
-    rest = rest_of(network, moments, weight_decay) if run.n_runs == 1 else None
+    run.laws = laws
+    rest = rest_of(network, moments, weight_decay, arguments.work) if run.n_runs == 1 else None
     code = run.advance_all(max_steps, report, watch=watch, watcher=watcher, rest=rest)
     stats = run.stats()
     if code == _kernels.STIFF:
@@ -130,10 +130,12 @@ class _Run:
         self.rtol, self.atol = rtol, atol
         self.y = start
         self.tableau = TABLEAUS.get(method)
-        n_stages = len(self.tableau.table) if self.tableau else _stabilised_kernels.ROOM
+        n_vectors = _stabilised_kernels.ROOM if self.order == 4 else _stabilised_kernels.ENDS
+        n_rows = self.tableau.n_rows if self.tableau else n_vectors
         entries = start.size // layout.padded * layout.length
-        self.room = aligned((n_stages + 1, start.size)) if room is None else room[: n_stages + 1]
-        self.stages, self.trial = self.room[:n_stages], self.room[n_stages]
+        self.room = aligned((n_rows + (self.tableau is not None), start.size)) if room is None else room
+        self.stages = self.room[:n_rows]
+        self.trial = self.room[n_rows] if self.tableau else self.stages[_stabilised_kernels.SLOPE]
         self.out = np.empty((len(times), entries)) if out is None else out
         self.since = 0.0
         self.at_rest: float | None = None
@@ -154,7 +156,7 @@ class _Run:
         self.screening: Screening | None = None
         self.laws: ConservationLaws | None = None
         if room is None and self.times[0] == 0.0:
-            self.out[0] = layout.unpad(self.y)
+            _kernels.record(self.out, 0, self.y, self.counts)
             self.counts[_kernels.NEXT] = 1
 
     def _first_step(self, size: float, mean: float, fastest: float) -> float:
@@ -223,11 +225,14 @@ class _Run:
 
     def _finish_at_rest(self, rest: Rest, watcher: Watching | None) -> int:
         """All the way, where the state can change no more."""
-        final = rest(self.layout.unpad(self.y))
+        spare = list(self.room[1 if self.tableau else _stabilised_kernels.VECTOR + 1 :])  # nothing between steps
+        if self.screening is not None:
+            spare = self.screening.spare(self.y.size, int(self.counts[_screened_kernels.ACTIVE]))
+        final = rest(self.layout.unpad(self.y), spare)
         if final is None:
             return _kernels.RUNNING
         self.at_rest = float(self.control[_kernels.TIME])
-        ended = watcher is not None and watcher.wait(self.at_rest, float(self.times[-1]), final)
+        ended = watcher is not None and watcher.wait(self.at_rest, float(self.times[-1]), final.copy())
         self.out[self.counts[_kernels.NEXT] :] = final
         self.counts[_kernels.NEXT] = len(self.times)
         self.control[_kernels.TIME] = self.times[-1]
@@ -292,7 +297,8 @@ class _Run:
 
     def screen(self) -> None:
         """Spend RKC's stages on the frequencies that matter only."""
-        self.screening = Screening.of(self.arguments, self.stages, self.rtol)
+        self.screening = Screening.of(self.arguments, self.stages, self.rtol, self.room[len(self.stages) :])
+        self.trial = self.screening.buffers[: self.y.size]
         slots = [_screened_kernels.THRESHOLD, _screened_kernels.SCALE]
         self.control[slots] = self.screening.threshold, self.screening.scale
         self.counts[_screened_kernels.ACTIVE] = -1
@@ -337,7 +343,7 @@ class _Run:
             parts = (room.buffers, room.stages, room.screen, room.index, room.residuals)
             return int(_screened_kernels.advance_screened(self.y, *parts, *record, *family, *arguments))
         t = self.tableau
-        pair = (t.table, t.measured, t.measures, t.interpolant, t.n_main, t.error_order, t.stability)
+        pair = (t.table, t.places, t.measured, t.measures, t.interpolant, t.n_main, t.error_order, t.stability)
         return int(_kernels.advance_runge_kutta(self.y, self.stages, self.trial, *record, *pair, *self.arguments))
 
     def stats(self) -> dict[str, Any]:

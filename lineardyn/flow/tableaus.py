@@ -74,6 +74,33 @@ class Tableau:
         weights[:, np.count_nonzero(np.abs(self._all_measures).sum(axis=0)) :] = 0.0
         return weights
 
+    @cached_property
+    def places(self) -> NDArray[np.int64]:
+        """Row of the stages' room in which each is kept: that of one which no later stage or use needs, or a new one.
+
+        The first stage keeps row 0 to itself: a rejected step starts from it again. A row is free one stage later than
+        its last reader, as sums are made of two stages at a time.
+        """
+        last = np.array([self._last_use(j) for j in range(self.n_main + 1)])
+        places, holds = np.zeros(self.n_main + 1, dtype=np.int64), [0]
+        for stage in range(1, self.n_main + 1):
+            row = next((r for r, old in enumerate(holds) if last[old] < stage - 1), len(holds))
+            holds[row : row + 1] = [stage]
+            places[stage] = row
+        return places
+
+    @cached_property
+    def n_rows(self) -> int:
+        """How many rows that takes."""
+        return int(self.places.max()) + 1
+
+    def _last_use(self, stage: int) -> int:
+        """The last stage made of this one, itself if there is none; beyond all where it is needed after the step."""
+        ends = np.concatenate([self._all_measures, self.interpolant.T])
+        if ends[:, stage].any() or stage in (0, self.n_main - 1, self.n_main):
+            return self.n_main + 1
+        return max([stage, *(int(row) for row in np.flatnonzero(self.table[:, stage]))])
+
     def stride(self, error: float) -> float:
         """The z up to which a step of ``dy/dt = y`` of size z has an error estimate below ``error``, relative to y1."""
         strides, errors = self._growth_errors

@@ -91,7 +91,7 @@ def test_padding_stays_zero(form, depth):
 
 @pytest.mark.parametrize("kind", ["cnn", "fcn"])
 @pytest.mark.parametrize("n", [1, 4, 5, 31, 32, 33, 37])  # samples; up to 32 rows have loops of their own
-@pytest.mark.parametrize("n_outputs", [3, 5, 33])  # and up to 32 outputs
+@pytest.mark.parametrize("n_outputs", [3, 5, 33, _kernels.OUTPUTS + 5])  # and up to 32 outputs, and blocks of them
 @pytest.mark.parametrize("widths", [(), (2,), (2, 3)])
 def test_right_hand_side_on_both_sides_of_few(kind, n, n_outputs, widths):
     """Against the backward pass in pixel space; sums of at most 40 terms, so 1e-12."""
@@ -130,33 +130,34 @@ def test_stage_sums_equal_numpys(rows, terms, n):
     """``y + h Σ_j table[row, j] k_j``: one pass over up to eight terms, block by block."""
     rng = np.random.default_rng(rows + 10 * terms)
     y, k, table = rng.standard_normal(n), rng.standard_normal((terms, n)), rng.standard_normal((rows, terms))
+    places = rng.permutation(terms)  # stage j is in row places[j]
     table[-1, ::2] = 0.0  # coefficients that are zero are left out
     at, c = np.zeros(_kernels.TERMS, dtype=np.uintp), np.zeros(_kernels.TERMS)
     out = np.full(n, np.nan)
     for row in range(rows):
-        _kernels.stage_sum(out, y, k, table, row, terms, 0.3, at, c)
-        assert np.abs(out - (y + 0.3 * table[row] @ k)).max() <= 1e-14 * (1 + terms)
+        _kernels.stage_sum(out, y, k, places, table, row, terms, 0.3, at, c)
+        assert np.abs(out - (y + 0.3 * table[row] @ k[places])).max() <= 1e-14 * (1 + terms)
 
 
 @pytest.mark.parametrize("row", range(1, 11))
 @pytest.mark.parametrize("n", [1, 5, 2 * _kernels.BLOCK + 3])
 def test_two_stage_sums_are_those_of_one_at_a_time(row, n):
     """To the last bit, as steps may not depend on it, for three to eight terms between the two rows."""
-    rng = np.random.default_rng(row)
+    rng, places = np.random.default_rng(row), np.arange(13)
     y, k, table = rng.standard_normal(n), rng.standard_normal((13, n)), rng.standard_normal((13, 13))
     table[row, 1] = table[row + 1, 2] = 0.0  # terms of one of them only
     left = k.copy()
     at, c, d = np.zeros(_kernels.TERMS, dtype=np.uintp), np.zeros(_kernels.TERMS), np.zeros(_kernels.TERMS)
     first, second, wanted = np.full(n, np.nan), np.full(n, np.nan), np.empty(n)
-    assert _kernels.two_stage_sums(first, y, left, table, row, 0.3, at, c, d) == (3 <= row <= 8)
+    assert _kernels.two_stage_sums(first, y, left, places, table, row, 0.3, at, c, d) == (3 <= row <= 8)
     assert np.array_equal(np.delete(left, row + 1, axis=0), np.delete(k, row + 1, axis=0))
     if not 3 <= row <= 8:
         assert np.array_equal(left, k)
         return
-    _kernels.stage_sum(wanted, y, k, table, row, row, 0.3, at, c)
+    _kernels.stage_sum(wanted, y, k, places, table, row, row, 0.3, at, c)
     assert np.array_equal(first, wanted)
-    _kernels.finish_sum(second, left, row + 1, 0.3 * table[row + 1, row])
-    _kernels.stage_sum(wanted, y, k, table, row + 1, row + 1, 0.3, at, c)
+    _kernels.finish_sum(second, left, places, row + 1, 0.3 * table[row + 1, row])
+    _kernels.stage_sum(wanted, y, k, places, table, row + 1, row + 1, 0.3, at, c)
     assert np.array_equal(second, wanted)
 
 

@@ -263,7 +263,8 @@ def test_a_step_is_judged_by_the_rms_of_its_scaled_error():
     stages, y, z = rng.standard_normal((7, n)), rng.standard_normal(n), rng.standard_normal(n)
     scale = 1e-3 + 1e-2 * np.maximum(np.abs(y), np.abs(z))
     wanted = np.sqrt(np.mean((h * tableau.errors[0] @ stages / scale) ** 2))
-    error, _ = _kernels._judge(stages, 6, tableau.measured, tableau.measures, h, y, z, float(n), 1e-2, 1e-3)
+    pair = (tableau.places, 6, tableau.measured, tableau.measures)
+    error, _ = _kernels._judge(stages, *pair, h, y, z, float(n), 1e-2, 1e-3)
     assert error == pytest.approx(wanted, rel=1e-12)
 
 

@@ -157,6 +157,7 @@ EARLY_SHARE = {
     rtol: check("lineardyn.test_integrator_parts", "auto_starts_with_a_fifth_of_the_tolerance", rtol=rtol)
     for rtol in (1e-2, 5e-9)
 }
+PLACES = check("lineardyn.test_memory", "stages_are_kept_until_they_are_needed_no_more", name="dop853")
 RKC_ERROR = check("lineardyn.test_integrator_parts", "error_estimate_vanishes_on_quadratics_and_measures_cubics")
 RKC_HERMITE = check("lineardyn.test_integrator_parts", "interpolation_is_exact_on_cubics")
 CONTROL = {

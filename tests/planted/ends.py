@@ -63,9 +63,9 @@ PLANTED = {
         "lineardyn.closed_form.steady_state", "if np.isinf(clock.theta(np.inf)[r])]", "if False]", by.NEVER
     ),
     # rest
-    "a saddle is rest": Planted("lineardyn.flow.rest", " or values[0] < -GROWTH * largest", "", by.REST),
+    "a saddle is rest": Planted("lineardyn.flow.rest", "if values[0] < -GROWTH * largest", "if False", by.REST),
     "what is slow is rest": Planted(
-        "lineardyn.flow.rest", "NOISE * largest * size)", "NEAR * largest * size)", by.SLOW
+        "lineardyn.flow.rest", "NOISE * largest * size,", "NEAR * largest * size,", by.SLOW
     ),
-    "round-off is no rest": Planted("lineardyn.flow.rest", "rate * force * self", "0.0 * force * self", by.REST),
+    "round-off is no rest": Planted("lineardyn.flow.rest", "force *= rate", "force *= 0.0", by.REST),
 }

@@ -41,12 +41,15 @@ PLANTED = {
         by.flow("cnn-2-row", "dop853"),
     ),
     "start not recorded at t = 0": Planted(
-        "lineardyn.flow.stepping", "self.out[0] = layout.unpad(self.y)", "self.out[0] = 0.0", by.START
+        "lineardyn.flow.stepping", "_kernels.record(self.out, 0, self.y, self.counts)", "self.out[0] = 0.0", by.START
+    ),
+    "a stage written over one that is needed": Planted(
+        "lineardyn.flow.tableaus", "if last[old] <= stage)", "if last[old] <= stage + 1)", by.PLACES
     ),
     "first stage not that of the new point": Planted(
         "lineardyn.flow._kernels",
-        "copy(stages[n_main], stages[0])",
-        "copy(stages[n_main - 1], stages[0])",
+        "copy(stages[places[n_main]], stages[0])",
+        "copy(stages[places[n_main - 1]], stages[0])",
         by.order("cnn-2-row", "tsit5"),
     ),
     "error of a step is its sum, not its mean": Planted(

@@ -78,8 +78,8 @@ PLANTED = {
     ),
     "residual of a fully connected network without its gain": Planted(
         "lineardyn.flow._kernels",
-        "target[k, r] - coefficients[k, r] * gain[r]",
-        "target[k, r] - coefficients[k, r]",
+        "target[first + k, r] - coefficients[k, r] * gain[r]",
+        "target[first + k, r] - coefficients[k, r]",
         by.slope("fcn", 3, "samples"),
     ),
     "frequencies of the predictor counted once": Planted(
@@ -115,8 +115,8 @@ PLANTED = {
     ),
     "stages not times the step": Planted(
         "lineardyn.flow._kernels",
-        "at[m], c[m] = U(j * n), h * table[row, j]",
-        "at[m], c[m] = U(j * n), table[row, j]",
+        "at[m], c[m] = U(places[j] * n), h * table[row, j]",
+        "at[m], c[m] = U(places[j] * n), table[row, j]",
         by.STAGES,
     ),
     "padding not cleared": Planted(
