@@ -181,11 +181,11 @@ class _Submission:
 
 
 def _explain_pickling(error: Exception) -> None:
-    """Raise in our words what an executor says of a function that it cannot send to its workers."""
+    """Raise in our words what an executor says of what it cannot send to its workers."""
     if isinstance(error, PicklingError | AttributeError | TypeError) and "pickle" in str(error):
         raise ArgumentError(
-            f"events holds a function that the executor cannot send to its workers ({error}), expected one that can be "
-            f"pickled: define it at the top of a module that the workers can import, or use threads="
+            f"executor cannot send the runs to its workers ({error}), expected what can be pickled: define functions of "
+            f"events at the top of a module that the workers can import, or use threads="
         ) from None
 
 

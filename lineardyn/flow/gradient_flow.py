@@ -155,10 +155,10 @@ def gradient_flow(
     times; a broken pool of processes takes no more work, so give a function that makes one,
     ``executor=lambda: ProcessPoolExecutor(2)``. With ``throw`` the exception holds the Ensemble, with all that ended.
 
-    With ``events`` each run is watched by itself, and over dense statistics runs go one by one, so that they too are
-    what they would be alone, bit for bit: a batch has steps, but no end, in common with a run. Looking at a run takes
-    Python, which threads share: an executor of processes gains more. What it is sent must be picklable: a function of
-    your own from the top of a module, no lambda; on threads it is called from several at once.
+    With ``events`` each run is watched by itself. Over dense statistics runs then go one by one, as none could leave
+    the shared steps of a batch at its own end; they too are what they would be alone, bit for bit. Looking at a run
+    takes Python, one thread at a time: an executor of processes gains more than threads. It needs functions of your own
+    from the top of a module that its workers import, no lambda; on threads they are called from several at once.
 
     References
     ----------
