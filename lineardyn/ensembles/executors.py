@@ -184,8 +184,8 @@ def _explain_pickling(error: Exception) -> None:
     """Raise in our words what an executor says of what it cannot send to its workers."""
     if isinstance(error, PicklingError | AttributeError | TypeError) and "pickle" in str(error):
         raise ArgumentError(
-            f"executor cannot send the runs to its workers ({error}), expected what can be pickled: define functions of "
-            f"events at the top of a module that the workers can import, or use threads="
+            f"executor cannot send the runs to its workers ({error}), expected what can be pickled: define functions "
+            f"of events at the top of a module that the workers can import, or use threads="
         ) from None
 
 
