@@ -30,13 +30,16 @@ from lineardyn.validation import as_real_array, check_count, shown
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Ensemble"]
+__all__ = ["ENDED", "Ensemble"]
 
 Floats = NDArray[np.float64]
 FILE_FORMAT = "lineardyn ensemble 1"
 WORST = (
-    Status.WORKER_LOST, Status.NON_FINITE, Status.DIVERGED, Status.STEP_TOO_SMALL, Status.MAX_STEPS, Status.SUCCESS,
+    Status.WORKER_LOST, Status.NON_FINITE, Status.DIVERGED, Status.STEP_TOO_SMALL, Status.MAX_STEPS, Status.EVENT,
+    Status.SUCCESS,
 )  # fmt: skip
+ENDED = (Status.SUCCESS, Status.EVENT)
+"""How a run ends that went as far as it was asked to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +53,7 @@ class Ensemble(Sequence[Trajectory]):
     Attributes
     ----------
     t : (R, T)
-        Times of each run (they differ where learning rates do).
+        Times of each run (they differ where learning rates do, and where terminal events end runs).
     loss : (R, T)
         ``½⟨‖y - f(x)‖²⟩ + ½ λ_r Σ_l ‖w_l‖²`` on the training data.
     effective_singular_values : (R, T, K, K)
@@ -59,6 +62,9 @@ class Ensemble(Sequence[Trajectory]):
         ``(Σ_o |ŵ_1[o, u, v, c]|²)^½`` of each.
     statuses, status, message : how each run ended; the worst of them; that in words, with the numbers of the runs
     stats : what each run took, one dictionary a run; ``batch`` is the number of runs that shared its steps
+    events : the times of the events of each run, a tuple a run as in :class:`Trajectory`
+    event_times : (R, E)
+        The same as an array, NaN where one has not happened: column e is of event e.
 
     Examples
     --------
@@ -72,6 +78,14 @@ class Ensemble(Sequence[Trajectory]):
     >>> alone = gradient_flow(network, moments, network.init_balanced(moments, 0.1, rng=0), [0.0, 1.0, 10.0])
     >>> bool((ensemble[1].loss == alone.loss).all())
     True
+
+    When is each mode learned, for each start?
+
+    >>> from lineardyn import ModeLearned
+    >>> events = [ModeLearned(0), ModeLearned(1)]
+    >>> gradient_flow(network, moments, starts, [10.0], events=events).event_times.round(2)
+    array([[0.4 , 1.78],
+           [0.1 , 0.61]])
     """
 
     network: LinearNetwork
@@ -84,6 +98,7 @@ class Ensemble(Sequence[Trajectory]):
     """``(R,)``: how many of its ``times (R, T')`` each run reached; ``states (R, T', n)`` are filled so far."""
     statuses: tuple[Status, ...]
     stats: tuple[dict[str, Any], ...] = field(repr=False)
+    events: tuple[tuple[float | None, ...], ...] = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -122,7 +137,7 @@ class Ensemble(Sequence[Trajectory]):
         return Trajectory(
             network=self.network, moments=self.moments, t=self.times[run, :n], states=self.states[run, :n],
             start=self.starts[run], settings=self.settings[run], status=self.statuses[run],
-            stats=dict(self.stats[run]),
+            stats=dict(self.stats[run]), events=self.events[run],
         )  # fmt: skip
 
     def _some(self, runs: NDArray[np.int64]) -> Ensemble:
@@ -132,12 +147,13 @@ class Ensemble(Sequence[Trajectory]):
             self, times=self.times[runs], states=self.states[runs], starts=self.starts[runs],
             settings=tuple(self.settings[r] for r in runs), reached=self.reached[runs],
             statuses=tuple(self.statuses[r] for r in runs), stats=tuple(self.stats[r] for r in runs),
+            events=tuple(self.events[r] for r in runs),
         )  # fmt: skip
 
     @property
     def completed(self) -> Ensemble:
-        """The runs that reached their end."""
-        return self[np.array([status is Status.SUCCESS for status in self.statuses])]
+        """The runs that reached their end, or an event that ended them."""
+        return self[np.array([status in ENDED for status in self.statuses])]
 
     @property
     def status(self) -> Status:
@@ -147,7 +163,8 @@ class Ensemble(Sequence[Trajectory]):
     @property
     def message(self) -> str:
         """The worst status in words, and which runs stopped early."""
-        early = [run for run, status in enumerate(self.statuses) if status is not Status.SUCCESS]
+        fine = (Status.SUCCESS,) if self.status is Status.EVENT else ENDED
+        early = [run for run, status in enumerate(self.statuses) if status not in fine]
         if not early:
             return self.status.value
         named = ", ".join(map(str, early[:10])) + (", .." if len(early) > 10 else "")
@@ -177,6 +194,10 @@ class Ensemble(Sequence[Trajectory]):
         See :meth:`Trajectory.at`.
         """
         return _stacked([run.at(t) for run in self])
+
+    @property
+    def event_times(self) -> Floats:
+        return np.array(self.events, dtype=np.float64)  # None becomes NaN
 
     @cached_property
     def loss(self) -> Floats:
@@ -228,6 +249,7 @@ class Ensemble(Sequence[Trajectory]):
             "reached": self.reached.tolist(),
             "statuses": [status.name for status in self.statuses],
             "stats": list(self.stats),
+            "events": list(self.events),
         }
         filled = np.arange(self.states.shape[1]) < self.reached[:, None]
         states = np.where(filled[..., None], self.states, 0.0) if not filled.all() else self.states
@@ -255,13 +277,16 @@ def _from_file(network: LinearNetwork, moments: SecondMoments, header: Header, a
     n = int(network.offsets[-1])
     check_shapes(arrays, {"times": (n_runs, n_times), "states": (n_runs, n_times, n), "starts": (n_runs, n)})
     reached = np.array(header["reached"], dtype=np.int64)
-    if any(len(header[name]) != n_runs for name in ("settings", "reached", "statuses", "stats")):
+    events = header.get("events", [()] * n_runs)  # none in older files
+    if any(len(of) != n_runs for of in (events, *(header[n] for n in ("settings", "reached", "statuses", "stats")))):
         raise ValueError("the header is of another number of runs")
+    if len({len(times) for times in events}) > 1:
+        raise ValueError("the header is of other numbers of events")
     if not n_runs or reached.min() < 0 or reached.max() > n_times:
         raise ValueError("the header is of other numbers of times")
     settings: Any = tuple(settings_from(saved) for saved in header["settings"])
     return Ensemble(
         network=network, moments=moments, times=arrays["times"], states=arrays["states"], starts=arrays["starts"],
         settings=settings, reached=reached, statuses=tuple(Status[name] for name in header["statuses"]),
-        stats=tuple(header["stats"]),
+        stats=tuple(header["stats"]), events=tuple(tuple(times) for times in events),
     )  # fmt: skip

@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from pickle import PicklingError
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from lineardyn.ensembles.sweep import Outcome, Sweep
 from lineardyn.ensembles.threads import Done, Stopped, one_blas_thread
-from lineardyn.errors import ArgumentError, Status
+from lineardyn.errors import ArgumentError
 
 __all__ = ["ExecutorLike", "check_executor", "solve_over_executor"]
 
@@ -109,6 +110,7 @@ class _Submission:
                         continue
                     except Exception as error:
                         if not _worker_died(error):
+                            _explain_pickling(error)
                             raise
                         self.broken |= isinstance(error, BrokenExecutor)
                         self._lose(chunk, done)
@@ -168,7 +170,7 @@ class _Submission:
             self.waiting.append(chunk)
             return
         for group in self.chunks[chunk]:
-            done(group, [Outcome(0, Status.WORKER_LOST, {}) for _ in range(group.stop - group.start)])
+            done(group, [self.sweep.lost() for _ in range(group.stop - group.start)])
 
     def _keep(self, chunk: int, states: list[Floats], outcomes: list[Outcome], done: Done) -> None:
         first = self.chunks[chunk][0].start
@@ -176,6 +178,15 @@ class _Submission:
             self.out[first + i, : len(own)] = own
         for group in self.chunks[chunk]:
             done(group, outcomes[group.start - first : group.stop - first])
+
+
+def _explain_pickling(error: Exception) -> None:
+    """Raise in our words what an executor says of what it cannot send to its workers."""
+    if isinstance(error, PicklingError | AttributeError | TypeError) and "pickle" in str(error):
+        raise ArgumentError(
+            f"executor cannot send the runs to its workers ({error}), expected what can be pickled: define functions "
+            f"of events at the top of a module that the workers can import, or use threads="
+        ) from None
 
 
 def _worker_died(error: Exception) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lineardyn.ensembles.sweep import Outcome, Report, Sweep
 from lineardyn.errors import Status
 from lineardyn.flow.arguments import KernelArguments, Layout, batch_arguments, flow_arguments
+from lineardyn.flow.events import AnyEvent, Flow, Watcher
 from lineardyn.flow.stepping import Integration, integrate
 from lineardyn.trajectory import FlowSettings
 
@@ -27,10 +28,11 @@ SINGLE = ("geometric",)
 
 @dataclass(frozen=True)
 class FlowSweep(Sweep):
-    """Flows to the same ``times``."""
+    """Flows to the same ``times``, each with ``events`` of its own to watch for."""
 
     settings: tuple[FlowSettings, ...]
     times: Floats
+    events: tuple[AnyEvent, ...] = ()
 
     @property
     def t(self) -> Floats:
@@ -38,7 +40,16 @@ class FlowSweep(Sweep):
 
     @property
     def together(self) -> bool:
-        return self.moments.statistics.dense and self.settings[0].method not in SINGLE
+        dense = self.moments.statistics.dense
+        return dense and self.settings[0].method not in SINGLE and not self.events  # an event ends one run, not a batch
+
+    @cached_property
+    def flow(self) -> Flow:
+        """Of any weight decay, for events to look at."""
+        return Flow(self.network, self.moments, 0.0)
+
+    def lost(self) -> Outcome:
+        return super().lost()._replace(events=(None,) * len(self.events))
 
     def prepare(self) -> Prepared:
         return flow_arguments(self.network, self.moments, 0.0)
@@ -49,7 +60,8 @@ class FlowSweep(Sweep):
             if outcome.status not in SPOILED:
                 return [outcome._replace(stats=dict(outcome.stats)) for _ in out]
         runs = range(group.start, group.stop)
-        return [self._alone(run, states, shared, report) for run, states in zip(runs, out, strict=True)]
+        one = self._watched if self.events else self._alone
+        return [one(run, states, shared, report) for run, states in zip(runs, out, strict=True)]
 
     def _alone(self, run: int, out: Floats, shared: Prepared, report: Report | None) -> Outcome:
         arguments, layout = shared
@@ -66,15 +78,28 @@ class FlowSweep(Sweep):
         return Outcome(reached, result.status, {**result.stats, "batch": len(out)})
 
     def _integrate(
-        self, run: int, start: Floats, prepared: Prepared, report: Report | None, out: Floats | None
-    ) -> Integration:
+        self, run: int, start: Floats, prepared: Prepared, report: Report | None, out: Floats | None,
+        watcher: Watcher | None = None,
+    ) -> Integration:  # fmt: skip
         settings, end = self.settings[run], float(self.times[-1])
         share: Callable[[float], None] | None = None if report is None else partial(_share, report, end)
+        if watcher is not None:
+            watcher.report = share
         return integrate(
             self.network, self.moments, start, self.times, weight_decay=settings.weight_decay, method=settings.method,
             rtol=settings.rtol, atol=settings.atol, max_steps=settings.max_steps, report=share, prepared=prepared,
-            out=out,
+            out=out, watcher=watcher,
         )  # fmt: skip
+
+    def _watched(self, run: int, out: Floats, shared: Prepared, report: Report | None) -> Outcome:
+        arguments, layout = shared
+        start, decay = self.starts[run], self.settings[run].weight_decay
+        watcher = Watcher(self.events, replace(self.flow, weight_decay=decay), start)
+        result = self._integrate(run, start, (arguments._replace(decay=decay), layout), report, out, watcher)
+        _, states = watcher.record(self.times[: len(result.states)], result.states)
+        out[: len(states)] = states
+        end = None if watcher.stop is None else watcher.stop[0]
+        return Outcome(len(states), result.status, result.stats, tuple(watcher.times), end)
 
 
 def _share(report: Report, end: float, time: float) -> None:

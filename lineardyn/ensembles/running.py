@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from lineardyn.ensembles.ensemble import Ensemble
+from lineardyn.ensembles.ensemble import ENDED, Ensemble
 from lineardyn.ensembles.executors import ExecutorLike, check_executor, solve_over_executor
 from lineardyn.ensembles.sweep import Outcome, Sweep
 from lineardyn.ensembles.threads import default_threads, solve_in_threads
-from lineardyn.errors import ArgumentError, ComputationError, Status
+from lineardyn.errors import ArgumentError, ComputationError
 from lineardyn.progress import progress_bar
 from lineardyn.trajectory import Trajectory
 from lineardyn.validation import check_count
@@ -48,7 +48,7 @@ def run_sweep(
     if on_result is not None and not callable(on_result):
         raise ArgumentError(f"on_result is {on_result!r}, expected a function of (index, trajectory)")
     out = sweep.room()
-    outcomes: list[Outcome] = [Outcome(0, Status.WORKER_LOST, {})] * len(sweep)
+    outcomes = [sweep.lost()] * len(sweep)
 
     def done(group: slice, ended: list[Outcome]) -> None:
         outcomes[group] = ended
@@ -63,10 +63,11 @@ def run_sweep(
         else:
             solve_over_executor(sweep, out, executor, done, tell)
     ensemble = Ensemble(
-        network=sweep.network, moments=sweep.moments, times=sweep.t, states=out, starts=sweep.starts,
-        settings=sweep.settings, reached=np.array([o.reached for o in outcomes]),
-        statuses=tuple(o.status for o in outcomes), stats=tuple(o.stats for o in outcomes),
+        network=sweep.network, moments=sweep.moments, states=out, starts=sweep.starts, settings=sweep.settings,
+        times=np.stack([o.times(t) for o, t in zip(outcomes, sweep.t, strict=True)]),
+        reached=np.array([o.reached for o in outcomes]), statuses=tuple(o.status for o in outcomes),
+        stats=tuple(o.stats for o in outcomes), events=tuple(o.events for o in outcomes),
     )  # fmt: skip
-    if throw and ensemble.status is not Status.SUCCESS:
+    if throw and ensemble.status not in ENDED:
         raise ComputationError(ensemble.status, f"{verb}: {ensemble.message}", ensemble)
     return ensemble

@@ -25,11 +25,24 @@ BATCH_ROWS = 256
 
 
 class Outcome(NamedTuple):
-    """How one run ended, and at how many of the recorded times it has a state."""
+    """How one run ended, and at how many of the recorded times it has a state.
+
+    ``events`` are the times of its events; ``end`` is that of the terminal one which ended it, the last recorded then.
+    """
 
     reached: int
     status: Status
     stats: dict[str, Any]
+    events: tuple[float | None, ...] = ()
+    end: float | None = None
+
+    def times(self, t: Floats) -> Floats:
+        """The times of a run that was to be recorded at ``t``."""
+        if self.end is None:
+            return t
+        own = t.copy()
+        own[self.reached - 1] = self.end
+        return own
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,10 @@ class Sweep(ABC):
     def solve(self, group: slice, out: Floats, shared: Any, report: Report | None) -> list[Outcome]:
         """Run a group, states to ``out (r, T, n)``; ``report`` takes the share done, and may raise to stop it."""
 
+    def lost(self) -> Outcome:
+        """Of a run that no worker brought back."""
+        return Outcome(0, Status.WORKER_LOST, {})
+
     def part(self, runs: slice) -> Sweep:
         """Some of the runs."""
         return replace(self, starts=self.starts[runs], settings=self.settings[runs])
@@ -91,7 +108,7 @@ class Sweep(ABC):
     def trajectory(self, run: int, states: Floats, outcome: Outcome) -> Trajectory:
         """One run as if it had been alone."""
         return Trajectory(
-            network=self.network, moments=self.moments, t=self.t[run, : outcome.reached],
+            network=self.network, moments=self.moments, t=outcome.times(self.t[run])[: outcome.reached],
             states=states[: outcome.reached], start=self.starts[run], settings=self.settings[run],
-            status=outcome.status, stats=dict(outcome.stats),
+            status=outcome.status, stats=dict(outcome.stats), events=outcome.events,
         )  # fmt: skip

@@ -19,10 +19,11 @@ from lineardyn.flow.stepping import EVENT, _Run
 from lineardyn.validation import check_count, check_number, shown
 
 if TYPE_CHECKING:
+    from lineardyn.modes import Modes
     from lineardyn.moments import SecondMoments
     from lineardyn.networks import LinearNetwork, Weights
 
-__all__ = ["Event", "Flow", "LossBelow", "ModeLearned", "Stationary", "Watcher", "check_events"]
+__all__ = ["AnyEvent", "Event", "Flow", "LossBelow", "ModeLearned", "Stationary", "Watcher", "check_events"]
 
 Floats = NDArray[np.float64]
 Margin = Callable[[float, Floats], float]
@@ -31,11 +32,18 @@ Margin = Callable[[float, Floats], float]
 
 @dataclass(frozen=True)
 class Flow:
-    """What is integrated."""
+    """What is integrated; flows that ``replace`` makes of it with other weight decays find the modes once for all."""
 
     network: LinearNetwork
     moments: SecondMoments
     weight_decay: float
+    found: dict[str, Modes] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def modes(self) -> Modes:
+        if "modes" not in self.found:
+            self.found["modes"] = self.moments.modes()
+        return self.found["modes"]
 
 
 @dataclass(frozen=True)
@@ -128,7 +136,7 @@ class ModeLearned(_OwnEvent):
         check_number("fraction", self.fraction, minimum=0.0, strict=True, maximum=1.0)
 
     def margin(self, flow: Flow) -> Margin:
-        modes, weights = flow.moments.modes(), flow.moments.weights
+        modes, weights = flow.modes, flow.moments.weights
         if self.mode >= len(modes.s) or modes.null[self.mode]:
             seen = np.flatnonzero(~modes.null)[-1]
             raise ArgumentError(f"mode is {self.mode}, expected one of 0 .. {seen}: the modes with s > 0 of these data")
@@ -259,7 +267,10 @@ class _Plateaus:
         return best
 
 
-def check_events(events: Any) -> tuple[Event | _OwnEvent, ...]:
+AnyEvent = Event | _OwnEvent
+
+
+def check_events(events: Any) -> tuple[AnyEvent, ...]:
     """Return the events as a tuple."""
     wanted = "expected a list of ModeLearned, LossBelow, Stationary or Event"
     if not isinstance(events, Sequence) or isinstance(events, str):
@@ -274,12 +285,14 @@ def check_events(events: Any) -> tuple[Event | _OwnEvent, ...]:
 class Watcher:
     """Looks at a run after each step; ``times`` are those of the events, None where one has not happened.
 
-    ``stop`` is the time and the state at which a terminal event ended the run, ``state`` the last one seen.
+    ``stop`` is the time and the state at which a terminal event ended the run, ``state`` the last one seen. ``report``
+    is told the time of each step, and may raise: a slow function must not keep a thread that nobody waits for.
     """
 
-    events: tuple[Event | _OwnEvent, ...]
+    events: tuple[AnyEvent, ...]
     flow: Flow
     state: Floats
+    report: Callable[[float], None] | None = field(init=False, default=None)
     times: list[float | None] = field(init=False)
     stop: tuple[float, Floats] | None = field(init=False, default=None)
 
@@ -316,12 +329,16 @@ class Watcher:
                 self.state = run.layout.unpad(run.y).copy()
                 if self._look(start, end, lambda t: self._inside(run, before, t)):
                     return EVENT
+                if self.report is not None:
+                    self.report(end)
             if code != _kernels.RUNNING:
                 return code
         return int(_kernels.RUNNING)
 
     def wait(self, start: float, end: float, state: Floats) -> bool:
         """The same while nothing moves."""
+        if self.stop is not None:
+            return True
         self.state = state
         return self._look(start, end, lambda t: state)
 

@@ -28,27 +28,28 @@ if TYPE_CHECKING:
 __all__ = ["gradient_flow"]
 
 Several = Sequence[float] | NDArray[np.float64]
+Events = Sequence[Event | ModeLearned | LossBelow | Stationary]
 
 
 @overload
 def gradient_flow(
     network: LinearNetwork, moments: SecondMoments, weights: StackedWeights, t_eval: ArrayLike, *,
     weight_decay: float | Several = ..., method: str = ..., rtol: float = ..., atol: float = ...,
-    max_steps: int | None = ..., throw: bool = ..., progress: bool = ..., threads: int | None = ...,
-    executor: ExecutorLike | None = ..., on_result: OnResult | None = ...,
+    max_steps: int | None = ..., events: Events = ..., throw: bool = ..., progress: bool = ...,
+    threads: int | None = ..., executor: ExecutorLike | None = ..., on_result: OnResult | None = ...,
 ) -> Ensemble: ...  # fmt: skip
 @overload
 def gradient_flow(
     network: LinearNetwork, moments: SecondMoments, weights: Sequence[ArrayLike], t_eval: ArrayLike, *,
     weight_decay: Several, method: str = ..., rtol: float = ..., atol: float = ...,
-    max_steps: int | None = ..., throw: bool = ..., progress: bool = ..., threads: int | None = ...,
-    executor: ExecutorLike | None = ..., on_result: OnResult | None = ...,
+    max_steps: int | None = ..., events: Events = ..., throw: bool = ..., progress: bool = ...,
+    threads: int | None = ..., executor: ExecutorLike | None = ..., on_result: OnResult | None = ...,
 ) -> Ensemble: ...  # fmt: skip
 @overload
 def gradient_flow(
     network: LinearNetwork, moments: SecondMoments, weights: Sequence[ArrayLike], t_eval: ArrayLike, *,
     weight_decay: float = ..., method: str = ..., rtol: float = ..., atol: float = ...,
-    max_steps: int | None = ..., throw: bool = ..., progress: bool = ...,
+    max_steps: int | None = ..., events: Events = ..., throw: bool = ..., progress: bool = ...,
 ) -> Trajectory: ...  # fmt: skip
 def gradient_flow(
     network: LinearNetwork,
@@ -61,7 +62,7 @@ def gradient_flow(
     rtol: float = 1e-6,
     atol: float = 1e-9,
     max_steps: int | None = None,
-    events: Sequence[Event | ModeLearned | LossBelow | Stationary] = (),
+    events: Events = (),
     throw: bool = True,
     progress: bool = False,
     threads: int | None = None,
@@ -92,7 +93,8 @@ def gradient_flow(
     max_steps : int, optional
         Bound on accepted and rejected steps together; 10 million by default.
     events : list of ModeLearned, LossBelow, Stationary or Event
-        Their times come back in ``Trajectory.events``; a terminal one ends the run. They do not change the steps.
+        Their times come back in ``Trajectory.events`` and ``Ensemble.event_times``; a terminal one ends the run (of an
+        ensemble that run only). They do not change the steps; dense runs are no batch then (see Notes).
     throw : bool
         Raise where the integration stops early (the exception holds the part computed), or return that part.
     progress : bool
@@ -153,6 +155,11 @@ def gradient_flow(
     times; a broken pool of processes takes no more work, so give a function that makes one,
     ``executor=lambda: ProcessPoolExecutor(2)``. With ``throw`` the exception holds the Ensemble, with all that ended.
 
+    With ``events`` each run is watched by itself. Over dense statistics runs then go one by one, as none could leave
+    the shared steps of a batch at its own end; they too are what they would be alone, bit for bit. Looking at a run
+    takes Python, one thread at a time: an executor of processes gains more than threads. It needs functions of your own
+    from the top of a module that its workers import, no lambda; on threads they are called from several at once.
+
     References
     ----------
     Bogacki and Shampine 1989 (BS 3(2)); Tsitouras 2011 (5(4)); Hairer, Nørsett and Wanner, Solving ODEs I, II.5
@@ -185,12 +192,12 @@ def gradient_flow(
     )
     watched = check_events(events)
     if n_runs:
-        if watched:
-            raise ArgumentError("events is given for an ensemble, expected a single run: watch the runs one by one")
         starts = pack_starts(network, weights, n_runs)
         decays = spread("weight_decay", weight_decay, n_runs).tolist()
         made = {decay: replace(settings, weight_decay=decay) for decay in set(decays)}
-        sweep = FlowSweep(network, moments, starts, tuple(made[decay] for decay in decays), times)
+        sweep = FlowSweep(network, moments, starts, tuple(made[decay] for decay in decays), times, watched)
+        for event in watched:
+            event.margin(sweep.flow)  # a mode that these data do not have is refused here, not by a worker
         options: dict[str, Any] = {"threads": threads, "executor": executor, "on_result": on_result}
         return run_sweep(sweep, "gradient_flow", progress=progress, throw=throw, **options)
     check_single(threads=threads, executor=executor, on_result=on_result)

@@ -195,6 +195,16 @@ def test_a_terminal_event_at_the_start_gives_the_start():
     assert np.array_equal(run.states[0], run.start)
 
 
+def test_a_terminal_event_at_a_start_that_rests_is_the_end():
+    """Nothing moves there, so that no step is taken: the run ended before it could rest."""
+    p = PROBLEMS["cnn-dense-channels"]
+    events = [LossBelow(1e9, terminal=True), Event(lambda t, weights: t - 0.5, terminal=True)]
+    run = gradient_flow(p.network, p.moments, [0 * w for w in p.weights], [1.0], events=events)
+    assert run.status is Status.EVENT
+    assert run.events == (0.0, None)
+    assert run.t.tolist() == [0.0]
+
+
 def test_a_failed_run_keeps_the_events_before():
     with pytest.raises(ComputationError) as caught:
         solve("cnn-dense-channels", times=[1e3], max_steps=30, events=[Event(lambda t, w: t - 1e-3), LossBelow(1e-9)])

@@ -203,6 +203,15 @@ UNWATCHED = check(
     "steps_are_the_same_to_the_last_bit_and_the_state_at_the_event_is_the_recorded_one",
     name="cnn-dense-channels", method="dop853",
 )  # fmt: skip
+TERMINAL_AT_REST = check("lineardyn.test_events", "a_terminal_event_at_a_start_that_rests_is_the_end")
+WATCHED = {
+    terminal: check(
+        "lineardyn.test_ensemble_events", "each_run_is_watched_as_if_it_were_alone",
+        name="cnn-dense-channels", method="dop853", terminal=terminal,
+    )
+    for terminal in (False, True)
+}  # fmt: skip
+CHOSEN_EVENTS = check("lineardyn.test_ensemble_events", "chosen_runs_keep_their_events")
 PLATEAU = check("lineardyn.test_events", "what_is_slow_is_not_over")
 REGRESSION = {
     ridge: check(

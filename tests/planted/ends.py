@@ -34,6 +34,22 @@ PLANTED = {
         "self._before, self._source = run, run",
         by.UNWATCHED,
     ),
+    "a run that rests forgets where it ended": Planted(
+        "lineardyn.flow.events", "if self.stop is not None:\n            return True", "pass", by.TERMINAL_AT_REST
+    ),
+    "runs of an ensemble watched without their weight decay": Planted(
+        "lineardyn.ensembles.flows", "replace(self.flow, weight_decay=decay)", "self.flow", by.WATCHED[False]
+    ),
+    "watched runs in a batch": Planted("lineardyn.ensembles.flows", " and not self.events", "", by.WATCHED[False]),
+    "a run of an ensemble that ended between two recorded times": Planted(
+        "lineardyn.ensembles.sweep", "own[self.reached - 1] = self.end", "pass", by.WATCHED[True]
+    ),
+    "events of the first runs for those of the chosen": Planted(
+        "lineardyn.ensembles.ensemble",
+        "events=tuple(self.events[r] for r in runs)",
+        "events=self.events[: len(runs)]",
+        by.CHOSEN_EVENTS,
+    ),
     "a plateau is the end of learning": Planted(
         "lineardyn.flow.events",
         "promised = max(promised, self._off_the_plateau(state))",
