@@ -98,7 +98,10 @@ def test_a_right_hand_side_holds_what_it_must(form, image_shape, n_outputs, n_im
 
 @pytest.mark.parametrize("name", sorted(TABLEAUS))
 def test_stages_are_kept_until_they_are_needed_no_more(name):
-    """A step in so few rows, stage by stage, is the step in as many as there are stages, and so is what judges it."""
+    """A step in so few rows, stage by stage, is the step in as many as there are stages, and so is what judges it.
+
+    The sum for the next stage may be begun, in its row, with that for this one: no row is read and written at once.
+    """
     tableau, rng = TABLEAUS[name], np.random.default_rng(0)
     k = rng.standard_normal((tableau.n_main + 1, 3))
     rows = np.full((tableau.places.max() + 1, 3), np.nan)
@@ -106,6 +109,8 @@ def test_stages_are_kept_until_they_are_needed_no_more(name):
     for j in range(1, tableau.n_main + 1):
         used = np.flatnonzero(tableau.table[j])
         np.testing.assert_array_equal(rows[tableau.places[used]], k[used])
+        both = np.flatnonzero(np.abs(tableau.table[j : j + 2, :j]).sum(axis=0))
+        assert tableau.places[min(j + 1, tableau.n_main)] not in tableau.places[both]
         rows[tableau.places[j]] = k[j]
     ends = np.concatenate([tableau.interpolant.T, tableau.errors])
     used = np.flatnonzero(np.abs(ends).sum(axis=0))

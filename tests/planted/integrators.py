@@ -44,7 +44,7 @@ PLANTED = {
         "lineardyn.flow.stepping", "_kernels.record(self.out, 0, self.y, self.counts)", "self.out[0] = 0.0", by.START
     ),
     "a stage written over one that is needed": Planted(
-        "lineardyn.flow.tableaus", "if last[old] <= stage)", "if last[old] <= stage + 1)", by.PLACES
+        "lineardyn.flow.tableaus", "if last[old] < stage - 1)", "if last[old] < stage)", by.PLACES
     ),
     "first stage not that of the new point": Planted(
         "lineardyn.flow._kernels",
