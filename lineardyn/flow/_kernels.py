@@ -469,6 +469,9 @@ def _decay(y, dy, decay):
 def _flow_fours(y, dy, sizes, offsets, weights, constant, rows, target, gain, work):
     """A CNN and few rows of statistics: four outputs at a time, so that no predictor or residual leaves the cache."""
     depth = sizes.size - 1
+    if depth == 2 and sizes[0] == 1 and sizes[1] == 1 and gain.size <= 4:
+        _flow_pairs(y, dy, sizes[2], weights, constant, rows, target, gain, work)
+        return
     channels, outputs, last, width, terms = sizes[0], sizes[depth], sizes[depth - 1], weights.size, gain.size
     pair, top, c = width // channels, offsets[depth - 1], 4 * width
     x = rows.reshape(-1)
@@ -489,6 +492,84 @@ def _flow_fours(y, dy, sizes, offsets, weights, constant, rows, target, gain, wo
         _pull(work, INT(0), y, start, below, at, dy, start, gradient, into, some, last, channels, pair)
     if depth > 2:
         _pull_layers(y, dy, gradient, into, sizes, offsets, width, work, hidden)
+
+
+@njit(nogil=True, cache=True)
+def _flow_pairs(y, dy, outputs, weights, constant, rows, target, gain, work):
+    """One channel, one hidden one, at most four rows: two outputs at a time, whose predictor and residual are never
+    stored. Rows that lack are repeated, with coefficients 0.
+    """
+    width, terms, x = weights.size, gain.size, rows.reshape(-1)
+    n, last, c = U(width // 2), terms - 1, 4 * width
+    r = (U(0), U(min(1, last) * width), U(min(2, last) * width), U(last * width))
+    for k in range(0, outputs, 2):
+        other = min(k + 1, outputs - 1)
+        _dots_of_two(
+            y, U((k + 1) * width), U((other + 1) * width), weights, x, r, n, work, U(c + 4 * k), U(c + 4 * other)
+        )
+    for k in range(outputs):
+        for j in range(4):
+            i = c + 4 * k + j
+            work[i] = constant * (target[k, j] - constant * work[i] * gain[j]) if j < terms else 0.0
+    _clear(dy, U(0), U(width))
+    for k in range(0, outputs - 1, 2):
+        a, i = U((k + 1) * width), c + 4 * k
+        first = (work[i], work[i + 1], work[i + 2], work[i + 3])
+        second = (work[i + 4], work[i + 5], work[i + 6], work[i + 7])
+        _pull_residual_of_two(y, a, a + U(width), x, r, first, second, n, dy)
+    if outputs % 2 == 1:
+        start = outputs * width
+        combine(work, c + 4 * (outputs - 1), INT(1), terms, x, width, work, INT(0))
+        _pull(work, INT(0), y, start, y, INT(0), dy, start, dy, INT(0), INT(1), INT(1), INT(1), width)
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _dots_of_two(y, a, b, weights, x, r, n, out, p, q):
+    """``out[p:]``, ``out[q:]``: the weighted predictors ``A κ`` of two outputs, at a and b, times four rows each."""
+    r0, r1, r2, r3 = r
+    a0 = a1 = a2 = a3 = 0.0
+    b0 = b1 = b2 = b3 = 0.0
+    for f in range(n):
+        g = n + f
+        re, im = weights[f] * y[f], weights[f] * y[g]
+        ar, ai = y[a + f] * re - y[a + g] * im, y[a + f] * im + y[a + g] * re
+        br, bi = y[b + f] * re - y[b + g] * im, y[b + f] * im + y[b + g] * re
+        xr, xi = x[r0 + f], x[r0 + g]
+        a0 += ar * xr + ai * xi
+        b0 += br * xr + bi * xi
+        xr, xi = x[r1 + f], x[r1 + g]
+        a1 += ar * xr + ai * xi
+        b1 += br * xr + bi * xi
+        xr, xi = x[r2 + f], x[r2 + g]
+        a2 += ar * xr + ai * xi
+        b2 += br * xr + bi * xi
+        xr, xi = x[r3 + f], x[r3 + g]
+        a3 += ar * xr + ai * xi
+        b3 += br * xr + bi * xi
+    out[p], out[p + 1], out[p + 2], out[p + 3] = a0, a1, a2, a3
+    out[q], out[q + 1], out[q + 2], out[q + 3] = b0, b1, b2, b3
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _pull_residual_of_two(y, a, b, x, r, c, d, n, dy):
+    """``dA = E conj(κ)`` of the outputs at a and b, ``dκ += Σ E conj(A)``, E a sum of four rows with factors c, d."""
+    r0, r1, r2, r3 = r
+    c0, c1, c2, c3 = c
+    d0, d1, d2, d3 = d
+    for f in range(n):
+        g = n + f
+        x0, x1, x2, x3 = peek(x, r0 + f, 0), peek(x, r1 + f, 0), peek(x, r2 + f, 0), peek(x, r3 + f, 0)
+        er, hr = c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3, d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
+        x0, x1, x2, x3 = peek(x, r0 + g, 0), peek(x, r1 + g, 0), peek(x, r2 + g, 0), peek(x, r3 + g, 0)
+        ei, hi = c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3, d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
+        kr, ki = peek(y, f, 0), peek(y, g, 0)
+        poke(dy, a + f, er * kr + ei * ki, 1)
+        poke(dy, a + g, ei * kr - er * ki, 2)
+        poke(dy, b + f, hr * kr + hi * ki, 3)
+        poke(dy, b + g, hi * kr - hr * ki, 4)
+        ar, ai, br, bi = peek(y, a + f, 0), peek(y, a + g, 0), peek(y, b + f, 0), peek(y, b + g, 0)
+        poke(dy, f, peek(dy, f, 5) + (er * ar + ei * ai + hr * br + hi * bi), 5)
+        poke(dy, g, peek(dy, g, 6) + (ei * ar - er * ai + hi * br - hr * bi), 6)
 
 
 @njit(nogil=True, cache=True)
