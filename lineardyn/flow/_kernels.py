@@ -497,30 +497,36 @@ def _flow_fours(y, dy, sizes, offsets, weights, constant, rows, target, gain, wo
 @njit(nogil=True, cache=True)
 def _flow_pairs(y, dy, outputs, weights, constant, rows, target, gain, work):
     """One channel, one hidden one, at most four rows: two outputs at a time, whose predictor and residual are never
-    stored. Rows that lack are repeated, with coefficients 0.
+    stored. Rows that lack are repeated, with coefficients 0. The others stay in ``work`` as :func:`_flow_fours` has it.
     """
     width, terms, x = weights.size, gain.size, rows.reshape(-1)
     n, last, c = U(width // 2), terms - 1, 4 * width
     r = (U(0), U(min(1, last) * width), U(min(2, last) * width), U(last * width))
     for k in range(0, outputs, 2):
-        other = min(k + 1, outputs - 1)
+        other = min(k + 1, outputs - 1)  # what a repeated row writes too far is written over by the next output
         _dots_of_two(
-            y, U((k + 1) * width), U((other + 1) * width), weights, x, r, n, work, U(c + 4 * k), U(c + 4 * other)
-        )
+            y, U((k + 1) * width), U((other + 1) * width), weights, x, r, n,
+            work, U(c + k * terms), U(c + other * terms),
+        )  # fmt: skip
     for k in range(outputs):
-        for j in range(4):
-            i = c + 4 * k + j
-            work[i] = constant * (target[k, j] - constant * work[i] * gain[j]) if j < terms else 0.0
+        for j in range(terms):
+            i = c + k * terms + j
+            work[i] = constant * (target[k, j] - constant * work[i] * gain[j])
     _clear(dy, U(0), U(width))
     for k in range(0, outputs - 1, 2):
-        a, i = U((k + 1) * width), c + 4 * k
-        first = (work[i], work[i + 1], work[i + 2], work[i + 3])
-        second = (work[i + 4], work[i + 5], work[i + 6], work[i + 7])
+        a, i = U((k + 1) * width), c + k * terms
+        first, second = _four(work, i, terms), _four(work, i + terms, terms)
         _pull_residual_of_two(y, a, a + U(width), x, r, first, second, n, dy)
     if outputs % 2 == 1:
         start = outputs * width
-        combine(work, c + 4 * (outputs - 1), INT(1), terms, x, width, work, INT(0))
+        combine(work, c + (outputs - 1) * terms, INT(1), terms, x, width, work, INT(0))
         _pull(work, INT(0), y, start, y, INT(0), dy, start, dy, INT(0), INT(1), INT(1), INT(1), width)
+
+
+@njit(nogil=True, cache=True)
+def _four(c, i, n):
+    """The first n entries of ``c[i:]``, then zeros."""
+    return c[i], c[i + 1] if n > 1 else 0.0, c[i + 2] if n > 2 else 0.0, c[i + 3] if n > 3 else 0.0
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)

@@ -114,10 +114,7 @@ PLANTED = {
         by.ONE_CHANNEL,
     ),
     "a repeated row counted twice": Planted(
-        "lineardyn.flow._kernels",
-        "* gain[j]) if j < terms else 0.0",
-        "* gain[j]) if j < terms else work[i]",
-        by.ONE_CHANNEL,
+        "lineardyn.flow._kernels", "c[i + 3] if n > 3 else 0.0", "c[i + 3] if n > 3 else 1.0", by.ONE_CHANNEL
     ),
     "coefficients of the stage itself in the sum ahead": Planted(
         "lineardyn.flow._kernels", "two += d[j] * term", "two += c[j] * term", by.TWO_STAGES
