@@ -10,9 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from lineardyn import _sample_kernels
+from lineardyn import _descent_kernels, _sample_kernels
 from lineardyn.errors import ArgumentError
-from lineardyn.flow import _kernels
 from lineardyn.flow.arguments import KernelArguments, kernel_arguments, scratch
 from lineardyn.flow.stepping import CALL_FLOPS
 from lineardyn.moments import SecondMoments
@@ -111,7 +110,7 @@ class Descent:
 
         def advance(order: NDArray[np.int64], start: int, stop: int, filled: int) -> int:
             return int(
-                _kernels.descend_batches(
+                _descent_kernels.descend_batches(
                     y, dy, rate, start, stop, self.every, self.n_steps, out, filled,
                     order, self.images, self.answers, batch, *a[:6], work,
                 )
@@ -134,7 +133,7 @@ def descend_together(
     dy, recorded = np.empty_like(y), np.ones(len(starts), dtype=np.int64)
     out[:, 0] = starts
     for first, stop in _calls(n_steps, len(starts) * arguments.flops):
-        going = _kernels.descend_full(y, dy, rates, first, stop, every, n_steps, out, recorded, *arguments)
+        going = _descent_kernels.descend_full(y, dy, rates, first, stop, every, n_steps, out, recorded, *arguments)
         if going == 0:
             break
         if report is not None:

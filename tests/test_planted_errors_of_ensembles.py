@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lineardyn import training
+from lineardyn import _descent_kernels, training
 from lineardyn.ensembles import descents, ensemble, executors, flows
 from lineardyn.flow import _kernels, stepping
 from tests.lineardyn import test_ensemble_executors as of_executors
@@ -127,7 +127,7 @@ PLANTED = {
     "starts packed another way": Planted(FLOW_VERB, "pack_starts", entries_reversed, of_single_runs),
     "decays of a batch reversed": Planted(flows, "batch_arguments", decays_reversed, of_batches),
     "error averaged over the batch": Planted(stepping._Run, "__init__", mean_over_all_runs, of_steps),
-    "rates of a batch reversed": Planted(_kernels, "descend_full", rates_reversed, of_descents),
+    "rates of a batch reversed": Planted(_descent_kernels, "descend_full", rates_reversed, of_descents),
     "off by one in recording": Planted(descents.DescentSweep, "t", recorded_one_late, of_descents),
     "one stream of draws for all runs": Planted(training, "_generators", one_stream_for_all, of_draws),
     "divergence not told": Planted(descents.DescentSweep, "_outcome", never_diverged, of_divergence),

@@ -1,4 +1,4 @@
-"""The jitted arithmetic: right-hand side, embedded pairs and descent, all in packed Fourier coordinates.
+"""The jitted arithmetic: right-hand side and embedded pairs, all in packed Fourier coordinates.
 
 One file, because numba's disk cache does not see changes of a jitted helper in another file (numba#1833). Kernels take
 arrays and scalars only; what they mean (tableaus, networks, statistics) lives in the modules that call them.
@@ -479,6 +479,9 @@ def _decay(y, dy, decay):
 def _flow_fours(y, dy, sizes, offsets, weights, constant, rows, target, gain, work):
     """A CNN and few rows of statistics: four outputs at a time, so that no predictor or residual leaves the cache."""
     depth = sizes.size - 1
+    if depth == 2 and sizes[0] == 1 and sizes[1] == 1 and gain.size <= 4:
+        _flow_pairs(y, dy, sizes[2], weights, constant, rows, target, gain, work)
+        return
     channels, outputs, last, width, terms = sizes[0], sizes[depth], sizes[depth - 1], weights.size, gain.size
     pair, top, c = width // channels, offsets[depth - 1], 4 * width
     x = rows.reshape(-1)
@@ -492,7 +495,7 @@ def _flow_fours(y, dy, sizes, offsets, weights, constant, rows, target, gain, wo
             i = c + k * terms + r
             work[i] = constant * (target[k, r] - work[i] * gain[r])
     below, at, gradient, into = _lower(y, dy, work, hidden, sizes, width)
-    _clear(gradient, U(into), U(last * width))
+    clear(gradient, U(into), U(last * width))
     for k in range(0, outputs, 4):
         some, start = min(4, outputs - k), top + k * last * pair
         combine(work, c + k * terms, some, terms, x, width, work, INT(0))
@@ -510,7 +513,7 @@ def _flow_blocks(y, dy, sizes, offsets, weights, constant, dense, rows, target, 
     c = block * width
     hidden = _hidden_layers(y, sizes, offsets, weights, constant, work, c + block * terms)
     below, at, gradient, into = _lower(y, dy, work, hidden, sizes, width)
-    _clear(gradient, U(into), U(last * width))
+    clear(gradient, U(into), U(last * width))
     for k in range(0, outputs, block):
         some, start = min(block, outputs - k), top + k * last * pair
         v, coefficients = work[: some * width].reshape(some, width), work[c : c + some * terms].reshape(some, terms)
@@ -522,6 +525,90 @@ def _flow_blocks(y, dy, sizes, offsets, weights, constant, dense, rows, target, 
 
 
 @njit(nogil=True, cache=True)
+def _flow_pairs(y, dy, outputs, weights, constant, rows, target, gain, work):
+    """One channel, one hidden one, at most four rows: two outputs at a time, whose predictor and residual are never
+    stored. Rows that lack are repeated, with coefficients 0. The others stay in ``work`` as :func:`_flow_fours` has it.
+    """
+    width, terms, x = weights.size, gain.size, rows.reshape(-1)
+    n, last, c = U(width // 2), terms - 1, 4 * width
+    r = (U(0), U(min(1, last) * width), U(min(2, last) * width), U(last * width))
+    for k in range(0, outputs, 2):
+        other = min(k + 1, outputs - 1)  # what a repeated row writes too far is written over by the next output
+        _dots_of_two(
+            y, U((k + 1) * width), U((other + 1) * width), weights, x, r, n,
+            work, U(c + k * terms), U(c + other * terms),
+        )  # fmt: skip
+    for k in range(outputs):
+        for j in range(terms):
+            i = c + k * terms + j
+            work[i] = constant * (target[k, j] - constant * work[i] * gain[j])
+    clear(dy, U(0), U(width))
+    for k in range(0, outputs - 1, 2):
+        a, i = U((k + 1) * width), c + k * terms
+        first, second = _four(work, i, terms), _four(work, i + terms, terms)
+        _pull_residual_of_two(y, a, a + U(width), x, r, first, second, n, dy)
+    if outputs % 2 == 1:
+        start = outputs * width
+        combine(work, c + (outputs - 1) * terms, INT(1), terms, x, width, work, INT(0))
+        _pull(work, INT(0), y, start, y, INT(0), dy, start, dy, INT(0), INT(1), INT(1), INT(1), width)
+
+
+@njit(nogil=True, cache=True)
+def _four(c, i, n):
+    """The first n entries of ``c[i:]``, then zeros."""
+    return c[i], c[i + 1] if n > 1 else 0.0, c[i + 2] if n > 2 else 0.0, c[i + 3] if n > 3 else 0.0
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _dots_of_two(y, a, b, weights, x, r, n, out, p, q):
+    """``out[p:]``, ``out[q:]``: the weighted predictors ``A κ`` of two outputs, at a and b, times four rows each."""
+    r0, r1, r2, r3 = r
+    a0 = a1 = a2 = a3 = 0.0
+    b0 = b1 = b2 = b3 = 0.0
+    for f in range(n):
+        g = n + f
+        re, im = weights[f] * y[f], weights[f] * y[g]
+        ar, ai = y[a + f] * re - y[a + g] * im, y[a + f] * im + y[a + g] * re
+        br, bi = y[b + f] * re - y[b + g] * im, y[b + f] * im + y[b + g] * re
+        xr, xi = x[r0 + f], x[r0 + g]
+        a0 += ar * xr + ai * xi
+        b0 += br * xr + bi * xi
+        xr, xi = x[r1 + f], x[r1 + g]
+        a1 += ar * xr + ai * xi
+        b1 += br * xr + bi * xi
+        xr, xi = x[r2 + f], x[r2 + g]
+        a2 += ar * xr + ai * xi
+        b2 += br * xr + bi * xi
+        xr, xi = x[r3 + f], x[r3 + g]
+        a3 += ar * xr + ai * xi
+        b3 += br * xr + bi * xi
+    out[p], out[p + 1], out[p + 2], out[p + 3] = a0, a1, a2, a3
+    out[q], out[q + 1], out[q + 2], out[q + 3] = b0, b1, b2, b3
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def _pull_residual_of_two(y, a, b, x, r, c, d, n, dy):
+    """``dA = E conj(κ)`` of the outputs at a and b, ``dκ += Σ E conj(A)``, E a sum of four rows with factors c, d."""
+    r0, r1, r2, r3 = r
+    c0, c1, c2, c3 = c
+    d0, d1, d2, d3 = d
+    for f in range(n):
+        g = n + f
+        x0, x1, x2, x3 = peek(x, r0 + f, 0), peek(x, r1 + f, 0), peek(x, r2 + f, 0), peek(x, r3 + f, 0)
+        er, hr = c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3, d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
+        x0, x1, x2, x3 = peek(x, r0 + g, 0), peek(x, r1 + g, 0), peek(x, r2 + g, 0), peek(x, r3 + g, 0)
+        ei, hi = c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3, d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
+        kr, ki = peek(y, f, 0), peek(y, g, 0)
+        poke(dy, a + f, er * kr + ei * ki, 1)
+        poke(dy, a + g, ei * kr - er * ki, 2)
+        poke(dy, b + f, hr * kr + hi * ki, 3)
+        poke(dy, b + g, hi * kr - hr * ki, 4)
+        ar, ai, br, bi = peek(y, a + f, 0), peek(y, a + g, 0), peek(y, b + f, 0), peek(y, b + g, 0)
+        poke(dy, f, peek(dy, f, 5) + (er * ar + ei * ai + hr * br + hi * bi), 5)
+        poke(dy, g, peek(dy, g, 6) + (ei * ar - er * ai + hi * br - hr * bi), 6)
+
+
+@njit(nogil=True, cache=True)
 def _lower(y, dy, work, hidden, sizes, width):
     """Where the product under the top layer lies, and where its gradient goes."""
     if sizes.size == 3:
@@ -530,7 +617,7 @@ def _lower(y, dy, work, hidden, sizes, width):
 
 
 @njit(nogil=True, cache=True)
-def _clear(out, o, n):
+def clear(out, o, n):
     for i in range(n):
         out[o + i] = 0.0
 
@@ -545,7 +632,7 @@ def _pull_layers(y, dy, gradient, into, sizes, offsets, width, work, hidden):
         if layer > 2:
             below, at, down, to = work, hidden - sizes[layer - 1] * width, work, into + sizes[layer] * width
         start = offsets[layer - 1]
-        _clear(down, U(to), U(sizes[layer - 1] * width))
+        clear(down, U(to), U(sizes[layer - 1] * width))
         _pull(
             gradient, into, y, start, below, at, dy, start, down, to, sizes[layer], sizes[layer - 1], channels,
             width // channels,
@@ -603,7 +690,7 @@ def _pull_cnn(y, dy, sizes, offsets, width, work, above, used):
     for layer in range(2, depth):
         hidden += sizes[layer] * width
     below, at, gradient, into = _lower(y, dy, work, hidden, sizes, width)
-    _clear(gradient, U(into), U(last * width))
+    clear(gradient, U(into), U(last * width))
     _pull(
         work, above, y, top, below, at, dy, top, gradient, into, outputs, last, channels, width // channels
     )  # fmt: skip
@@ -1065,71 +1152,3 @@ def _interpolate(y, stages, places, t, h, first, stop, counts, times, out, inter
         for row in range(first, stop):
             aim = U(row * out.shape[1] + spectrum * length)
             _sum_block(flat_out, aim, y, U(start), flat, at, c, (row - first) * TERMS, m, U(start), size)
-
-
-# --- gradient descent ------------------------------------------------------------------------------------------------
-
-
-@njit(nogil=True, cache=True)
-def descend_full(
-    y, dy, rates, start, stop, every, n_steps, out, recorded,
-    conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
-):  # fmt: skip
-    """Full-batch steps ``start..stop`` of as many runs as there are ``rates``.
-
-    Every ``every``-th state and the last of each run go to its ``out[run]``; ``recorded[run]`` says how many rows are
-    filled, negative if it diverged: such a run rests at 0, apart from the others. Returns how many go on.
-    """
-    n, going = y.size // rates.size, rates.size
-    for step in range(start, stop):
-        flow(y, dy, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
-        for run in range(rates.size):
-            _move(y, dy, rates[run], U(run * n), U(n))
-        if (step + 1) % every == 0 or step + 1 == n_steps:
-            going = 0
-            for run in range(rates.size):
-                if recorded[run] > 0:
-                    part = y[run * n : (run + 1) * n]
-                    if bounded(part):
-                        copy(part, out[run, recorded[run]])
-                        recorded[run] += 1
-                        going += 1
-                    else:
-                        recorded[run] = -recorded[run]
-                        _clear(y, U(run * n), U(n))
-            if going == 0:
-                break
-    return going
-
-
-@njit(nogil=True, cache=True)
-def _move(y, dy, rate, at, n):
-    for i in range(n):
-        y[at + i] += rate * dy[at + i]
-
-
-@njit(nogil=True, cache=True)
-def descend_batches(
-    y, dy, rate, start, stop, every, n_steps, out, recorded, order, images, answers, batch,
-    conv, sizes, offsets, weights, constant, decay, work,
-):  # fmt: skip
-    """Mini-batch steps: ``order (steps, B)`` names the rows of ``images (N, D)``, ``answers (N, K)`` of each step."""
-    size = order.shape[1]
-    target = np.empty((answers.shape[1], size))
-    gain = np.full(size, 1.0 / size)
-    matrix = np.empty((0, 0))
-    for step in range(start, stop):
-        for b in range(size):
-            n = order[step - start, b]
-            batch[b] = images[n]
-            for k in range(answers.shape[1]):
-                target[k, b] = answers[n, k] / size
-        flow(y, dy, conv, sizes, offsets, weights, constant, decay, False, batch, target, gain, matrix, work)
-        for i in range(y.size):
-            y[i] += rate * dy[i]
-        if (step + 1) % every == 0 or step + 1 == n_steps:
-            if not bounded(y):
-                return -recorded
-            out[recorded] = y
-            recorded += 1
-    return recorded

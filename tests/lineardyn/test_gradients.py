@@ -107,6 +107,23 @@ def test_right_hand_side_on_both_sides_of_few(kind, n, n_outputs, widths):
         assert worst_entry(got, wanted) <= 1e-12 * max(1.0, *(np.abs(g).max() for g in wanted))
 
 
+@pytest.mark.parametrize("n", range(1, 6))  # rows; up to four go two outputs at a time
+@pytest.mark.parametrize("n_outputs", range(1, 6))
+@pytest.mark.parametrize("shape", [(1, 2), (3, 3), (4, 6)])
+def test_right_hand_side_of_one_channel(shape, n_outputs, n):
+    """The network of Pinson et al. Against numpy's; sums of at most 100 terms of size up to 10."""
+    rng = np.random.default_rng(n)
+    moments = SecondMoments.from_data(
+        rng.standard_normal((n, 1, *shape)), rng.standard_normal((n, n_outputs)), form="samples"
+    )
+    network = LinearCNN((1, *shape), n_outputs=n_outputs)
+    weights = network.init_small(1.0, rng=0)
+    wanted = [-g for g in network.gradient(weights, moments, weight_decay=0.2)]
+    arguments, layout = flow_arguments(network, moments, 0.2)
+    got = network.unpack(layout.unpad(right_hand_side(arguments, layout.pad(network.pack(weights)))))
+    assert worst_entry(got, wanted) <= 1e-13 * max(1.0, *(np.abs(g).max() for g in wanted))
+
+
 # --- products with few rows: every number of rows and columns has its own pattern of tiles ---------------------------
 
 

@@ -99,6 +99,7 @@ def slope(kind: str, depth: int, form: str, decay: float = 0.3) -> Check:
 
 FEW = check("lineardyn.test_gradients", "products_of_few_rows_equal_numpys", rows=7, columns=14)
 STAGES = check("lineardyn.test_gradients", "stage_sums_equal_numpys", rows=2, terms=13, n=5)
+ONE_CHANNEL = check("lineardyn.test_gradients", "right_hand_side_of_one_channel", shape=(3, 3), n_outputs=3, n=2)
 TWO_STAGES = check("lineardyn.test_gradients", "two_stage_sums_are_those_of_one_at_a_time", row=5, n=5)
 SHARED_ARGUMENTS = check("lineardyn.test_gradients", "what_flows_share_is_that_of_their_network")
 PADDING = check("lineardyn.test_gradients", "padding_stays_zero", form="modes", depth=3)

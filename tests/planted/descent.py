@@ -7,28 +7,31 @@ from tests.planted.error import Planted
 
 PLANTED = {
     "learning rate off by a thousandth": Planted(
-        "lineardyn.flow._kernels",
+        "lineardyn._descent_kernels",
         "y[at + i] += rate * dy[at + i]",
         "y[at + i] += 1.001 * rate * dy[at + i]",
         by.descent("cnn", None),
     ),
     "batch summed, not averaged": Planted(
-        "lineardyn.flow._kernels", "gain = np.full(size, 1.0 / size)", "gain = np.full(size, 1.0)", by.descent("cnn", 2)
+        "lineardyn._descent_kernels",
+        "gain = np.full(size, 1.0 / size)",
+        "gain = np.full(size, 1.0)",
+        by.descent("cnn", 2),
     ),
     "targets of a batch summed": Planted(
-        "lineardyn.flow._kernels",
+        "lineardyn._descent_kernels",
         "target[k, b] = answers[n, k] / size",
         "target[k, b] = answers[n, k]",
         by.descent("fcn", 2),
     ),
     "batches of the wrong rows": Planted(
-        "lineardyn.flow._kernels", "n = order[step - start, b]", "n = order[step - start, 0]", by.descent("cnn", 2)
+        "lineardyn._descent_kernels", "n = order[step - start, b]", "n = order[step - start, 0]", by.descent("cnn", 2)
     ),
     "recorded a step early, full batch and batches": Planted(
-        "lineardyn.flow._kernels", "(step + 1) % every == 0", "(step + 2) % every == 0", by.recording(None), times=2
+        "lineardyn._descent_kernels", "(step + 1) % every == 0", "(step + 2) % every == 0", by.recording(None), times=2
     ),
     "the state before the recorded step, batches": Planted(
-        "lineardyn.flow._kernels", "out[recorded] = y\n", "out[recorded] = y - rate * dy\n", by.recording(2)
+        "lineardyn._descent_kernels", "out[recorded] = y\n", "out[recorded] = y - rate * dy\n", by.recording(2)
     ),
     "recorded a step early, one sample": Planted(
         "lineardyn._sample_kernels", "(step + 1) % every == 0", "(step + 2) % every == 0", by.recording(1)

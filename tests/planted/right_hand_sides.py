@@ -107,6 +107,15 @@ PLANTED = {
         "begin, k, (p0, p1, p2, p3, p4, p5, p6), (c0, c1, c2, c3, c4, c5, c6)",
         by.STAGES,
     ),
+    "two outputs of one channel pulled back without the conjugate": Planted(
+        "lineardyn.flow._kernels",
+        "poke(dy, b + g, hi * kr - hr * ki, 4)",
+        "poke(dy, b + g, hi * kr + hr * ki, 4)",
+        by.ONE_CHANNEL,
+    ),
+    "a repeated row counted twice": Planted(
+        "lineardyn.flow._kernels", "c[i + 3] if n > 3 else 0.0", "c[i + 3] if n > 3 else 1.0", by.ONE_CHANNEL
+    ),
     "coefficients of the stage itself in the sum ahead": Planted(
         "lineardyn.flow._kernels", "two += d[j] * term", "two += c[j] * term", by.TWO_STAGES
     ),
