@@ -311,7 +311,7 @@ def reject(control, counts, error, t, h, order):
     counts[REJECTED] += 1
     if t > control[MEASURED_AT] or not error <= LEAP:
         control[UNTIL] = -1.0
-    if not error <= LEAP and control[OLD_ERROR] > 0.0 and control[RATE] * h < OUTGROWN:
+    if not error <= LEAP and control[OLD_ERROR] > 0.0 and control[RATE] * h < 0.9 * OUTGROWN:  # not yet reckoned with
         control[RATE], control[STEP] = OUTGROWN / h, h
         return False
     if not np.isfinite(error):

@@ -166,16 +166,18 @@ def test_a_rejected_step_is_shortened_by_its_error(order, power):
 @powers
 def test_a_step_whose_error_leaps_is_tried_again_with_more_stages(order, power):
     """Once, reckoning with a radius that grows by e^0.4 in the step; then it is shortened as any other."""
-    for error in (100.0, np.inf, np.nan):
-        control, counts = controlled(MEASURED=50.0, MEASURED_AT=1.0, UNTIL=1.3, OLD_ERROR=0.5, OLD_STEP=0.1, RATE=1.0)
-        assert not kernels.reject(control, counts, error, 1.0, 0.1, order)
-        assert control[_kernels.STEP] == 0.1
+    rng = np.random.default_rng(0)
+    for h in (0.1, *rng.uniform(0.0, 1.0, 100)):  # (0.4/h) h may be below 0.4
+        error = [100.0, np.inf, np.nan][rng.integers(3)]
+        control, counts = controlled(MEASURED=50.0, MEASURED_AT=1.0, UNTIL=1.3, OLD_ERROR=0.5, OLD_STEP=h, RATE=0.1)
+        assert not kernels.reject(control, counts, error, 1.0, h, order)
+        assert control[_kernels.STEP] == h
         assert control[_kernels.UNTIL] < 0.0
-        kernels.reckon(control, 50.0, 1.0, 0.1)
+        kernels.reckon(control, 50.0, 1.0, h)
         assert control[_kernels.RADIUS] == pytest.approx(50.0 * 1.45)
-        assert control[_kernels.UNTIL] == pytest.approx(1.1)
-        assert not kernels.reject(control, counts, error, 1.0, 0.1, order)
-        assert control[_kernels.STEP] < 0.05
+        assert control[_kernels.UNTIL] == pytest.approx(1.0 + h)
+        assert not kernels.reject(control, counts, error, 1.0, h, order)
+        assert control[_kernels.STEP] < 0.5 * h
 
 
 # --- the spectral radius ---------------------------------------------------------------------------------------------

@@ -131,7 +131,7 @@ PLANTED = {
         "lineardyn.flow._stabilised_kernels", "min(1.6, 1.05 + span * rate)", "1.05", by.RECKONED
     ),
     "an instability mistaken for an error": Planted(
-        "lineardyn.flow._stabilised_kernels", "control[RATE] * h < OUTGROWN", "False", by.LEAP
+        "lineardyn.flow._stabilised_kernels", "control[RATE] * h < 0.9 * OUTGROWN", "False", by.LEAP
     ),
     "a rejected step of ROCK4": Planted(
         "lineardyn.flow._stabilised_kernels",
