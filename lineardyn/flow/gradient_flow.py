@@ -145,7 +145,8 @@ def gradient_flow(
     direction of negative curvature is found (``t_rest``), looked for whenever the work has doubled.
 
     Recorded times inside a step come from the method's dense output, of order 3, 4, 6, 2 and 3; they do not change the
-    steps.
+    steps. A run gives the same bits each time, but in the one process that compiles its kernels: numba may link other
+    copies of inner functions there, which differ in the last bits (and a step more or less with them).
 
     *Ensembles.* Runs go at once on ``threads`` threads (by default NUMBA_NUM_THREADS, else OMP_NUM_THREADS, else the
     number of cores). Each is what it would be alone, bit for bit (on one BLAS thread). Over dense statistics runs share
