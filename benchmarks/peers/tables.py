@@ -72,7 +72,7 @@ def _timing(timed: Data) -> list[str]:
 def right_hand_sides(flows: Data) -> str:
     """Right-hand sides of our methods at equal error, and how many times fewer than our DOP853."""
     ours = {key: cell["targets"] for key, cell in flows["cells"].items() if "|ours " in key and "targets" in cell}
-    errors = list(dict.fromkeys(target for targets in ours.values() for target in targets))
+    errors = sorted({target for targets in ours.values() for target in targets}, key=float, reverse=True)
     rows = []
     for key, targets in ours.items():
         problem, method = key.split("|ours ")
