@@ -182,7 +182,8 @@ class _Submission:
 
 def _explain_pickling(error: Exception) -> None:
     """Raise in our words what an executor says of what it cannot send to its workers."""
-    if isinstance(error, PicklingError | AttributeError | TypeError) and "pickle" in str(error):
+    said = any(words in str(error) for words in ("pickle", "Can't get local object"))  # the latter from Python 3.13 on
+    if said and isinstance(error, PicklingError | AttributeError | TypeError):
         raise ArgumentError(
             f"executor cannot send the runs to its workers ({error}), expected what can be pickled: define functions "
             f"of events at the top of a module that the workers can import, or use threads="
