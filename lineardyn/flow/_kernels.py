@@ -23,7 +23,8 @@ U = np.uintp
 INT = np.int64  # a plain constant has a type of its own, and would compile its callee once more
 RUNNING, DONE, STEP_TOO_SMALL, NON_FINITE, MAX_STEPS, STIFF = 0, 1, 2, 3, 4, 5
 
-# slots of the float control block of an integrator, carried from one call to the next
+# slots of the float control block of an integrator, carried from one call to the next; 8 to 10, and 8 of the counters,
+# are those of _screened_kernels
 TIME, STEP, OLD_ERROR, OLD_STEP, RADIUS, FIXED, WATCH, ENTRIES = 0, 1, 2, 3, 4, 5, 6, 7
 MEASURED, MEASURED_AT, RATE, UNTIL = 11, 12, 13, 14  # the spectral radius, when, how fast it grows, how long it serves
 CONTROLS = 15
