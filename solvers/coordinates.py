@@ -62,7 +62,7 @@ class Coordinates:
     @cached_property
     def paired(self) -> NDArray[np.bool_]:
         """``(F,)``: whether the block stands for a frequency and its conjugate."""
-        return self.half.weights == 2
+        return np.asarray(self.half.weights == 2)
 
     @cached_property
     def block_of_column(self) -> Integers:
