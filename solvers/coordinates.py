@@ -96,6 +96,16 @@ class Coordinates:
         parts = packed.reshape(len(values), self.image_shape[0], 2, -1)
         return np.ascontiguousarray((parts[:, :, 0] + 1j * parts[:, :, 1]).transpose(2, 0, 1))
 
+    def singular_values(self, values: Floats) -> Floats:
+        """``(F, min(K, C))``: those of ``√m_f v̂_f``."""
+        if min(len(values), self.image_shape[0]) == 1:
+            norms = np.sqrt(np.add.reduceat(np.einsum("kd,kd->d", values, values), self.starts[:-1]))
+            return np.asarray(norms[:, None])
+        singular = np.zeros((self.n_blocks, min(len(values), self.image_shape[0])))
+        active = np.unique(self.block_of_column[np.any(values != 0, axis=0)])
+        singular[active] = np.linalg.svd(self.blocks(values)[active], compute_uv=False)
+        return singular
+
     def from_blocks(self, blocks: Complexes) -> Floats:
         """Inverse of :meth:`blocks`: ``(K, D)``."""
         parts = blocks.transpose(1, 2, 0)

@@ -20,6 +20,8 @@ __all__ = ["Quadratic", "quadratic"]
 Floats = NDArray[np.float64]
 LARGEST_GRAM = 8192
 """Columns up to which solvers form Σ^xx (512 MiB); above, they apply it."""
+SILENT = 1e-15
+"""Share of the largest curvature below which a frequency is round-off: the data have nothing there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +67,24 @@ class Quadratic:
             rows *= np.sqrt(stats.gain[part])[:, None]
             gram += rows.T @ rows  # numpy sees the square of one matrix, and takes half the work
         return gram
+
+    @cached_property
+    def curvatures(self) -> Floats:
+        """``(F,)``: ℓ_b, the largest eigenvalue of G within each block; 0 where the data have nothing."""
+        columns = self.coordinates
+        firsts = columns.starts[:-1]
+        width = int(np.diff(columns.starts).max())
+        places = np.minimum(firsts[:, None] + np.arange(width), columns.size - 1)
+        inside = columns.block_of_column[places] == np.arange(columns.n_blocks)[:, None]
+        if self.forms_gram:
+            blocks = self.gram[places[:, :, None], places[:, None, :]]
+        else:
+            rows = columns.take(self.moments.statistics.rows) * np.sqrt(self.moments.statistics.gain)[:, None]
+            parts = rows[:, places]
+            blocks = np.einsum("rbi,rbj->bij", parts, parts)
+        blocks = blocks * (inside[:, :, None] & inside[:, None, :])
+        largest = np.linalg.eigvalsh(blocks)[:, -1]
+        return np.where(largest > largest.max() * SILENT, largest, 0.0)
 
     def apply(self, values: Floats) -> Floats:
         """``V G`` of ``(..., D)``."""
