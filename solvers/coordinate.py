@@ -62,13 +62,15 @@ class _Descent:
 
     def run(self) -> Iterate:
         memory = Extrapolation(self.solver.memory)
+        scale = 0.5 * self.problem.quadratic.target_power
         while self.sweeps < self.solver.max_sweeps:
             moved = self.sweep()
-            settled = moved <= SETTLED * self.tol * self.scale
+            settled = moved <= SETTLED * self.tol * scale
             if settled or self.sweeps % LOOK == 0:
                 if settled and self.vectors:
                     self.polish()
-                if self.done(moved):
+                scale = self.scale
+                if self.done(moved, scale):
                     return self.end(Status.SUCCESS)
             memory.add(self.values, self.slope)
             if memory.full:
@@ -100,12 +102,12 @@ class _Descent:
         """Half the objective, which h + ½⟨‖y‖²⟩ is."""
         return self.problem.half_objective(self.values, self.slope) + 0.5 * self.problem.quadratic.target_power
 
-    def done(self, moved: float) -> bool:
+    def done(self, moved: float, scale: float) -> bool:
         """Whether the tolerance is met."""
         if self.problem.convex:
             floor = np.finfo(float).eps * self.problem.quadratic.target_power
-            return self.problem.half_gap(self.values, self.slope) <= max(self.tol * self.scale, floor)
-        return moved <= SETTLED * self.tol * self.scale
+            return self.problem.half_gap(self.values, self.slope) <= max(self.tol * scale, floor)
+        return moved <= SETTLED * self.tol * scale
 
     def extrapolate(self, memory: Extrapolation) -> None:
         """Jump ahead where that lowers h."""

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineardyn.fourier import HalfSpectrum, half_spectrum
+from solvers._block_kernels import block_singular_values
 
 __all__ = ["Coordinates", "coordinates"]
 
@@ -97,13 +98,9 @@ class Coordinates:
         return np.ascontiguousarray((parts[:, :, 0] + 1j * parts[:, :, 1]).transpose(2, 0, 1))
 
     def singular_values(self, values: Floats) -> Floats:
-        """``(F, min(K, C))``: those of ``√m_f v̂_f``."""
-        if min(len(values), self.image_shape[0]) == 1:
-            norms = np.sqrt(np.add.reduceat(np.einsum("kd,kd->d", values, values), self.starts[:-1]))
-            return np.asarray(norms[:, None])
-        singular = np.zeros((self.n_blocks, min(len(values), self.image_shape[0])))
-        active = np.unique(self.block_of_column[np.any(values != 0, axis=0)])
-        singular[active] = np.linalg.svd(self.blocks(values)[active], compute_uv=False)
+        """``(F, min(K, C))``: those of ``√m_f v̂_f``, in no order."""
+        singular = np.empty((self.n_blocks, min(len(values), self.image_shape[0])))
+        block_singular_values(values, self.starts, self.image_shape[0], singular)
         return singular
 
     def from_blocks(self, blocks: Complexes) -> Floats:

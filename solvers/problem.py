@@ -192,7 +192,7 @@ class RegularizedProblem:
         bounds h + ½⟨‖y‖²⟩ by ``t⟨y, ρ⟩ - ½t²⟨‖ρ‖²⟩``.
         """
         cross, power = self.quadratic.cross, self.quadratic.target_power
-        largest = self.coordinates.singular_values(slope)[:, 0]
+        largest = self.coordinates.singular_values(slope).max(axis=1)
         steep = largest > 0
         feasible = float(np.min(self.thresholds[steep] / largest[steep], initial=np.inf))
         square = power + float(np.vdot(values, slope - cross))
