@@ -1,9 +1,9 @@
 """Block coordinate descent on second moments: each frequency in turn goes to the minimum of a majoriser of h.
 
-``h(V) = ½⟨VG, V⟩ - ⟨c, V⟩ + Σ_b u_b ‖Z_b‖_p^p``; ``slope = V G - c`` is kept up to date, so that a block which stays zero
-costs its own columns only. In block b, ``½⟨VG, V⟩`` grows at most as fast as ``½ℓ_b‖·‖²`` with ℓ_b the largest
-eigenvalue of G_bb, and the majoriser's minimum is the prox of ``V_b - slope_b/ℓ_b`` with threshold ``u_b/ℓ_b``. h falls at
-every step, at any depth.
+``h(V) = ½⟨VG, V⟩ - ⟨c, V⟩ + Σ_b u_b ‖Z_b‖_p^p``; ``slope = V G - c`` is kept up to date, so that a block which stays
+zero costs its own columns only. In block b, ``½⟨VG, V⟩`` grows at most as fast as ``½ℓ_b‖·‖²`` with ℓ_b the largest
+eigenvalue of G_bb, and the majoriser's minimum is the prox of ``V_b - slope_b/ℓ_b`` with threshold ``u_b/ℓ_b``. h falls
+at every step, at any depth. A block whose lines of G are not formed yet stays zero, and where it wants to is noted.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ def move_column(slope, gram, row, column, step):
 
 
 @njit(nogil=True, cache=True)
-def visit_vector(values, slope, gram, starts, curvatures, thresholds, depth, b):
+def visit_vector(values, slope, gram, starts, curvatures, thresholds, depth, formed, wanted, b):
     """Move block b, all of whose entries share one norm (K = 1 or C = 1); the largest move², times ℓ_b."""
     first, last, curvature = starts[b], starts[b + 1], curvatures[b]
     norm = 0.0
@@ -39,6 +39,9 @@ def visit_vector(values, slope, gram, starts, curvatures, thresholds, depth, b):
         factor = shrink(norm, thresholds[b] / curvature, depth) / norm
     else:
         factor = 0.0
+    if not formed:
+        wanted[b] = factor * norm * np.sqrt(curvature)
+        return 0.0
     moved = 0.0
     for k in range(values.shape[0]):
         for i in range(first, last):
@@ -52,7 +55,9 @@ def visit_vector(values, slope, gram, starts, curvatures, thresholds, depth, b):
 
 
 @njit(nogil=True, cache=True)
-def visit_matrix(values, slope, gram, starts, curvatures, thresholds, depth, rank, channels, before, after, b):
+def visit_matrix(
+    values, slope, gram, starts, curvatures, thresholds, depth, rank, channels, before, after, formed, wanted, b
+):
     """Move block b, a matrix whose singular values are penalised."""
     first, paired, curvature = starts[b], starts[b + 1] - starts[b] > channels, curvatures[b]
     for k in range(values.shape[0]):
@@ -62,6 +67,11 @@ def visit_matrix(values, slope, gram, starts, curvatures, thresholds, depth, ran
             imaginary = values[k, j] - slope[k, j] / curvature if paired else 0.0
             before[0, k, c] = complex(real, imaginary)
     shrink_blocks(before, thresholds[b : b + 1] / curvature, depth, rank, after)
+    if not formed:
+        for k in range(values.shape[0]):
+            for c in range(channels):
+                wanted[b] = max(wanted[b], abs(after[0, k, c]) * np.sqrt(curvature))
+        return 0.0
     moved = 0.0
     for k in range(values.shape[0]):
         for c in range(channels):
@@ -77,35 +87,46 @@ def visit_matrix(values, slope, gram, starts, curvatures, thresholds, depth, ran
 
 
 @njit(nogil=True, cache=True)
-def sweep(values, slope, gram, starts, curvatures, thresholds, depth, rank, channels, blocks, n_sweeps, enough):
-    """Visit the blocks until a sweep moves less than ``enough`` (Σ ℓ‖move‖²); that sum, and the sweeps taken.
+def sweep(values, slope, gram, starts, curvatures, thresholds, depth, rank, channels, formed, wanted):
+    """Visit every block once; Σ ℓ‖move‖².
 
-    A block that the data never see (ℓ_b = 0) is zero at the minimum, and is left at zero.
+    A block that the data never see (ℓ_b = 0) is zero at the minimum, and is left at zero. ``wanted[b]`` becomes the
+    move √ℓ‖·‖ that block b would make if its lines of G were formed.
     """
     outputs = values.shape[0]
     before = np.empty((1, outputs, channels), dtype=np.complex128)
     after = np.empty((1, outputs, channels), dtype=np.complex128)
     vectors = outputs == 1 or channels == 1
-    moved = np.inf
-    for n in range(n_sweeps):
-        moved = 0.0
-        for b in blocks:
-            if curvatures[b] <= 0.0:
-                continue
-            if vectors:
-                moved += visit_vector(values, slope, gram, starts, curvatures, thresholds, depth, b)
-            else:
-                moved += visit_matrix(
-                    values, slope, gram, starts, curvatures, thresholds, depth, rank, channels, before, after, b
-                )
-        if not moved > enough:
-            return moved, n + 1
-    return moved, n_sweeps
+    moved = 0.0
+    for b in range(thresholds.size):
+        wanted[b] = 0.0
+        if curvatures[b] <= 0.0:
+            continue
+        if vectors:
+            moved += visit_vector(values, slope, gram, starts, curvatures, thresholds, depth, formed[b], wanted, b)
+        else:
+            moved += visit_matrix(
+                values,
+                slope,
+                gram,
+                starts,
+                curvatures,
+                thresholds,
+                depth,
+                rank,
+                channels,
+                before,
+                after,
+                formed[b],
+                wanted,
+                b,
+            )
+    return moved
 
 
 @njit(nogil=True, cache=True)
-def gain_alone(slope, values, gram, first, last, curvature, threshold, depth):
-    """How much h changes where a block that is zero goes alone to its prox (≤ 0); a single row."""
+def gain_alone(slope, first, last, curvature, threshold, depth):
+    """How much the majoriser of h falls where a block that is zero goes alone to its prox (≤ 0); a single row."""
     norm = 0.0
     for i in range(first, last):
         norm += (slope[i] / curvature) ** 2
@@ -115,13 +136,7 @@ def gain_alone(slope, values, gram, first, last, curvature, threshold, depth):
     size = shrink(norm, threshold / curvature, depth)
     if size == 0.0:
         return 0.0
-    linear = quadratic = 0.0
-    for i in range(first, last):
-        step = -slope[i] / curvature * size / norm
-        linear += slope[i] * step
-        for j in range(first, last):
-            quadratic += step * gram[i, j] * (-slope[j] / curvature * size / norm)
-    return linear + 0.5 * quadratic + threshold * size ** (2.0 / depth)
+    return curvature * size * (0.5 * size - norm) + threshold * size ** (2.0 / depth)
 
 
 @njit(nogil=True, cache=True)
@@ -152,7 +167,7 @@ def best_exchange(values, slope, gram, starts, curvatures, thresholds, depth):
             best, dropped, raised = change, a, -1
         for b in range(n):
             if b != a and curvatures[b] > 0.0 and row[starts[b]] == 0.0 and row[starts[b + 1] - 1] == 0.0:
-                gain = gain_alone(without, row, gram, starts[b], starts[b + 1], curvatures[b], thresholds[b], depth)
+                gain = gain_alone(without, starts[b], starts[b + 1], curvatures[b], thresholds[b], depth)
                 if change + gain < best:
                     best, dropped, raised = change + gain, a, b
     return dropped, raised, best

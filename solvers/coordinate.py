@@ -19,6 +19,8 @@ __all__ = ["Coordinate"]
 Floats = NDArray[np.float64]
 LOOK = 10
 """Sweeps between looks at the gap."""
+AT_ONCE = 24
+"""Lines of Σ^xx are computed for this many frequencies at a time, or for half as many as have them."""
 SETTLED = 1e-3
 """A non-convex descent has settled where a sweep moves less than this share of the tolerance."""
 POLISHES = 12
@@ -28,8 +30,8 @@ POLISHES = 12
 class Coordinate:
     """Each frequency in turn goes to the minimum of a majoriser; extrapolated, and polished by Newton's method.
 
-    Σ^xx is formed (D² numbers). h never rises. At depth 2 without a rank constraint it ends with the duality gap
-    below ``tol`` of the objective, else where a sweep moves nothing more.
+    Of Σ^xx the lines of frequencies that are ever kept are formed. h never rises. At depth 2 without a rank
+    constraint it ends with the duality gap below ``tol`` of the objective, else where a sweep moves nothing more.
 
     Parameters
     ----------
@@ -56,15 +58,18 @@ class _Descent:
         self.values = np.zeros_like(quadratic.cross) if start is None else np.array(start, order="C")
         self.values[:, quadratic.curvatures[problem.coordinates.block_of_column] == 0] = 0.0
         self.slope = quadratic.gradient(self.values) if self.values.any() else -quadratic.cross
+        self.lines, self.wanted = quadratic.lines, np.zeros(problem.coordinates.n_blocks)
+        self.form(problem.coordinates.singular_values(self.values).max(axis=1))
         self.sweeps = 0
         self.vectors = min(problem.n_outputs, problem.image_shape[0]) == 1
-        self.blocks = np.arange(problem.coordinates.n_blocks)
 
     def run(self) -> Iterate:
         memory = Extrapolation(self.solver.memory)
         scale = 0.5 * self.problem.quadratic.target_power
         while self.sweeps < self.solver.max_sweeps:
             moved = self.sweep()
+            if self.form(self.wanted):
+                continue
             settled = moved <= SETTLED * self.tol * scale
             if settled or self.sweeps % LOOK == 0:
                 if settled and self.vectors:
@@ -80,22 +85,35 @@ class _Descent:
     def sweep(self) -> float:
         """Visit all blocks once; Σ ℓ‖move‖²."""
         problem, quadratic = self.problem, self.problem.quadratic
-        moved, _ = sweep(
+        moved = sweep(
             self.values,
             self.slope,
-            quadratic.gram,
+            self.lines.lines,
             problem.coordinates.starts,
             quadratic.curvatures,
             problem.thresholds,
             problem.depth,
             problem.max_rank,
             problem.image_shape[0],
-            self.blocks,
-            1,
-            0.0,
+            self.lines.formed,
+            self.wanted,
         )
         self.sweeps += 1
         return float(moved)
+
+    def form(self, wanted: Floats) -> bool:
+        """Compute lines of G where a block is wanted that has none; False where all are there.
+
+        Those wanted most come first, then those nearest to being wanted: a few at once cost little more than one.
+        """
+        missing = ~self.lines.formed
+        if not np.any(wanted[missing] > 0):
+            return False
+        steep = self.problem.coordinates.singular_values(self.slope).max(axis=1) / self.problem.thresholds
+        order = np.lexsort((-steep, -wanted))
+        chosen = order[missing[order]][: max(AT_ONCE, np.count_nonzero(self.lines.formed) // 2)]
+        self.lines.form(chosen)
+        return True
 
     @property
     def scale(self) -> float:

@@ -39,7 +39,7 @@ class Exchange:
             dropped, raised, gain = best_exchange(
                 best.values,
                 slope,
-                quadratic.gram,
+                quadratic.lines.lines,
                 problem.coordinates.starts,
                 quadratic.curvatures,
                 problem.thresholds,

@@ -44,7 +44,7 @@ def support_hessian(problem: RegularizedProblem, values: Floats) -> Floats:
     """Second derivative of h in the entries ``(k, column)`` of the support, k the slow index."""
     on, p = _support(problem, values), problem.power
     outputs, size = on.entries.shape
-    gram = problem.quadratic.gram[np.ix_(on.columns, on.columns)]
+    gram = problem.quadratic.lines.lines[np.ix_(on.columns, on.columns)]
     slopes = on.thresholds * p * on.norms ** (p - 2)
     block = problem.coordinates.block_of_column[on.columns]
     directions = on.entries / on.norms
@@ -73,7 +73,7 @@ def newton_step(problem: RegularizedProblem, values: Floats, slope: Floats) -> t
     except scipy.linalg.LinAlgError:
         return None
     step = scipy.linalg.cho_solve(factor, gradient.ravel(), check_finite=False).reshape(gradient.shape)
-    change = problem.quadratic.gram[on.columns]
+    change = problem.quadratic.lines.lines[on.columns]
     before, share = problem.half_objective(values, slope), 1.0
     for _ in range(HALVINGS):
         moved = values.copy()
