@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from solvers.closed_form import ridge, ridge_diagonal, ridge_power_law
+from solvers.closed_form import ridge, ridge_path
+from solvers.factorization import factorize
 
-__all__ = ["ridge", "ridge_diagonal", "ridge_power_law"]
+__all__ = ["factorize", "ridge", "ridge_path"]
