@@ -1,8 +1,18 @@
-"""What weight decay makes of the predictor: the regularised minimisers (so far the ridge closed form)."""
+"""What weight decay makes of the predictor: the regularised minimisers in closed form, and weights that attain them."""
 
 from __future__ import annotations
 
-from solvers.closed_form import ridge, ridge_path
+from solvers.closed_form import diagonal, power_law, ridge, ridge_diagonal, ridge_path, ridge_power_law
 from solvers.factorization import factorize
+from solvers.problem import RegularizedProblem
 
-__all__ = ["factorize", "ridge", "ridge_path"]
+__all__ = [
+    "RegularizedProblem",
+    "diagonal",
+    "factorize",
+    "power_law",
+    "ridge",
+    "ridge_diagonal",
+    "ridge_path",
+    "ridge_power_law",
+]

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.errors import ArgumentError
-from lineardyn.fourier import half_spectrum
 from lineardyn.networks import LinearCNN
-from lineardyn.validation import check_finite
+from solvers.predictors import check_predictor, check_symmetric
 from solvers.result import Solution
 
 __all__ = ["factorize"]
@@ -23,8 +22,6 @@ ROUND_OFF = 1e-13
 (L = 8: (1e-16)^{1/4} = 1e-4)."""
 NEGLIGIBLE = 1e-13
 """Singular values below this part of the largest *of all frequencies* may be left out where layers are too narrow."""
-ASYMMETRY = 1e-10
-"""Largest part of a predictor that breaks ``v̂_{f*} = conj(v̂_f)``, relative to its norm."""
 
 
 def factorize(solution: Solution | ArrayLike, widths: tuple[int, ...], *, convention: str = "convolution") -> Weights:
@@ -75,7 +72,8 @@ def factorize(solution: Solution | ArrayLike, widths: tuple[int, ...], *, conven
     >>> bool(np.allclose(network.effective_predictor(weights), predictor, rtol=0, atol=1e-14))
     True
     """
-    predictor = _check_predictor(solution.predictor if isinstance(solution, Solution) else solution)
+    predictor = check_predictor("solution", solution.predictor if isinstance(solution, Solution) else solution)
+    check_symmetric("solution", predictor)
     height, width, k, channels = predictor.shape
     network = LinearCNN((channels, height, width), widths=widths, n_outputs=k, convention=convention)
     if isinstance(solution, Solution) and network.depth != solution.depth:
@@ -128,29 +126,6 @@ def _check_rank(singular: Floats, network: LinearCNN) -> None:
             f"widths[{narrowest}] is {network.widths[narrowest]}, expected at least {rank[worst]}: the rank of the "
             f"predictor at frequency ({u}, {v}); widen the layer, or solve with rank={network.widths[narrowest]}"
         )
-
-
-def _check_predictor(predictor: ArrayLike) -> Complexes:
-    """Return a finite, conjugate-symmetric predictor ``(H, W, K, C)``."""
-    try:
-        array = np.asarray(predictor)
-    except ValueError:
-        raise ArgumentError("solution is no array, expected a Solution, or a predictor (H, W, K, C)") from None
-    if array.ndim != 4 or array.dtype.kind not in "biufc" or not array.size:
-        raise ArgumentError(
-            f"solution has shape {array.shape} and dtype {array.dtype}, expected a Solution, or a predictor "
-            f"(H, W, K, C) of numbers"
-        )
-    check_finite("solution", array)
-    spectra = array.transpose(2, 3, 0, 1)
-    half = half_spectrum(array.shape[:2])
-    off = float(np.linalg.norm(spectra - half.unpack(half.pack(spectra))))
-    if off > ASYMMETRY * float(np.linalg.norm(array)):
-        raise ArgumentError(
-            f"solution breaks the conjugate symmetry v̂[f*] = conj(v̂[f]) by {off:.3g}, expected that of a real "
-            f"function: transform a real predictor w with conj(fft2(w, norm='ortho'))"
-        )
-    return array.astype(np.complex128)
 
 
 def _packed(layer: Complexes) -> Floats:
