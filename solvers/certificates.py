@@ -95,7 +95,9 @@ def certify(problem: RegularizedProblem, predictor: ArrayLike, *, lower_bound: f
     if off:
         return Certificate("none", None, residual, off)
     if gap is not None and gap <= CLOSE * max(point.objective, _round_off(point) / CLOSE):
-        return Certificate("global", gap, residual, f"a global minimum to {gap:.2g}, of an objective of {_shown(point)}")
+        return Certificate(
+            "global", gap, residual, f"a global minimum to {gap:.2g}, of an objective of {_shown(point)}"
+        )
     known = "" if gap is None else f"; at most {gap:.2g} above the global minimum, of an objective of {_shown(point)}"
     if problem.convex:
         return Certificate("none", gap, residual, f"residual {residual:.2g}: not the minimum{known}")

@@ -55,6 +55,12 @@ class Quadratic:
         return Gram(self.moments, self.coordinates)
 
     @property
+    def forms_gram(self) -> bool:
+        """Whether G as a whole is small enough to be formed, and no low-rank product is cheaper."""
+        stats, size = self.moments.statistics, self.coordinates.size
+        return stats.dense or (size <= LARGEST_GRAM and 8 * len(stats.gain) > size)
+
+    @property
     def gram(self) -> Floats:
         """G ``(D, D)``."""
         return self.lines.whole()
