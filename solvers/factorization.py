@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.errors import ArgumentError
 from lineardyn.networks import LinearCNN
-from solvers.predictors import check_predictor, check_symmetric
+from solvers.predictors import ROUND_OFF, check_predictor, check_symmetric
 from solvers.result import Solution
 
 __all__ = ["factorize"]
@@ -17,9 +17,6 @@ __all__ = ["factorize"]
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 Weights = list[Floats]
-ROUND_OFF = 1e-13
-"""Singular values below this part of the largest *at the same frequency* are no rank: a power 2/L would make them count
-(L = 8: (1e-16)^{1/4} = 1e-4)."""
 NEGLIGIBLE = 1e-13
 """Singular values below this part of the largest *of all frequencies* may be left out where layers are too narrow."""
 

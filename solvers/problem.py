@@ -19,6 +19,7 @@ from lineardyn.errors import ArgumentError
 from lineardyn.moments import SecondMoments
 from lineardyn.validation import check_count, check_number
 from solvers.coordinates import Coordinates
+from solvers.predictors import ROUND_OFF
 from solvers.quadratic import Quadratic, quadratic
 
 __all__ = ["RegularizedProblem"]
@@ -173,6 +174,7 @@ class RegularizedProblem:
     def penalty_of(self, values: Floats) -> float:
         """The same of coordinates ``(K, D)``."""
         singular = np.linalg.svd(self.coordinates.blocks(values), compute_uv=False)
+        singular[singular <= ROUND_OFF * singular[:, :1]] = 0.0
         return 2.0 * float(self.thresholds @ (singular**self.power).sum(axis=1))
 
     def objective_of(self, values: Floats) -> float:
