@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from solvers.closed_form import diagonal, power_law, ridge, ridge_diagonal, ridge_path, ridge_power_law
 from solvers.factorization import factorize
+from solvers.factorized import TrainedNetwork, train_factorized
 from solvers.problem import RegularizedProblem
 
 __all__ = [
     "RegularizedProblem",
+    "TrainedNetwork",
     "diagonal",
     "factorize",
     "power_law",
@@ -15,4 +17,5 @@ __all__ = [
     "ridge_diagonal",
     "ridge_path",
     "ridge_power_law",
+    "train_factorized",
 ]
