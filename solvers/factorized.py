@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,9 @@ MEMORY = 20
 MILD = 1e-3
 """λ of the ridge predictor that starts are parts of, relative to the mean power of a coefficient."""
 NUDGE = 1e-2
+"""Noise on the factors of a start, relative to their mean size."""
+NEGLIGIBLE = 1e-6
+"""Singular values of the best below this part of the largest are on their way to zero."""
 NEWTON_STEPS = 30
 HALVINGS = 8
 SMALL_GRADIENT = 1e-10
@@ -76,9 +80,10 @@ def train_factorized(
 ) -> TrainedNetwork:
     r"""Minimise ``(1/N) Σ‖y - f(x)‖² + λ Σ_l ‖w_l‖²`` over the weights of a linear CNN of the problem's depth.
 
-    L-BFGS from each start, then Newton's method at the best. Starts take turns: independent normal weights of a
-    random scale, and factors of the ridge predictor of which a random part of the singular values is left out (from
-    depth 3 on v̂_f = 0 is a local minimum, so that a start chooses its frequencies).
+    L-BFGS from each start, then Newton's method at the best. Three kinds of start take turns: factors of a mild ridge
+    predictor of which a random part of the singular values is left out, independent normal weights of a random scale,
+    and the best so far changed at a few frequencies. From depth 3 on ``v̂_f = 0`` is a local minimum for each f, so that
+    a start as good as chooses its frequencies.
 
     Parameters
     ----------
@@ -120,9 +125,12 @@ def train_factorized(
     n_starts, generator = check_count("n_starts", n_starts), as_generator(rng)
     iterations = check_count("max_iterations", max_iterations)
     training = _Training(problem, _network(problem, widths))
-    ends = [training.descend(start, iterations) for start in training.starts(n_starts, generator)]
-    objectives = np.array([training.value_and_gradient(x)[0] for x in ends])
-    best = training.polish(ends[int(np.argmin(objectives))])
+    best, objectives = training.start(0, np.empty(0), generator), np.empty(n_starts)
+    for i in range(n_starts):
+        end = training.descend(training.start(i, best, generator), iterations)
+        objectives[i] = training.value_and_gradient(end)[0]
+        best = end if objectives[i] == objectives[: i + 1].min() else best
+    best = training.polish(best)
     value, gradient = training.value_and_gradient(best)
     weights = training.weights(best)
     return TrainedNetwork(
@@ -193,34 +201,66 @@ class _Training:
         lam = self.problem.lam
         return float(loss + lam * np.vdot(x, x)), self.join(slopes) + 2.0 * lam * x
 
-    def starts(self, n: int, generator: np.random.Generator) -> list[Floats]:
-        """Parts of the ridge predictor, and normal weights, in turn."""
-        moments, half = self.problem.moments, self.network.half
-        least = ridge(moments, MILD * moments.image_power / self.problem.coordinates.size)
-        blocks = least.reshape(-1, *least.shape[2:])[half.indices]
-        size = float(np.linalg.norm(self.roots * blocks))
-        return [self._random(size, generator) if i % 2 else self._part_of(blocks, generator) for i in range(n)]
+    def start(self, i: int, best: Floats, generator: np.random.Generator) -> Floats:
+        """Start number i: parts of the ridge predictor, normal weights, and changes of the best so far, in turn."""
+        if i % 3 == 0:
+            return self._part_of_ridge(generator)
+        return self._random(generator) if i % 3 == 1 else self._change_of(best, generator)
 
-    def _part_of(self, blocks: Complexes, generator: np.random.Generator) -> Floats:
-        """Factors of the predictor with each singular value left out with one random probability, or scaled."""
-        left, singular, right = singular_vectors(blocks, self.network.half.weights == 1)
-        singular[:, self.problem.max_rank :] = 0.0
+    @cached_property
+    def mild_ridge(self) -> Complexes:
+        """A predictor that fits well at every frequency: blocks v̂_f ``(F, K, C)``."""
+        moments = self.problem.moments
+        least = ridge(moments, MILD * moments.image_power / self.problem.coordinates.size)
+        return least.reshape(-1, *least.shape[2:])[self.network.half.indices]
+
+    def _part_of_ridge(self, generator: np.random.Generator) -> Floats:
+        """Each singular value left out with one random probability, or scaled."""
+        left, singular, right = self._singular_vectors(self.mild_ridge)
         singular *= generator.uniform(0.3, 1.2, singular.shape)
         singular *= generator.uniform(size=singular.shape) < generator.uniform(0.2, 1.2)
-        layers = [self.roots * layer for layer in factors(self.network, (left * singular[:, None, :]) @ right)]
-        x = self.join(layers)
-        # a little of everything, so that no start is a saddle
+        return self._factors_near((left * singular[:, None, :]) @ right, generator)
+
+    def _change_of(self, best: Floats, generator: np.random.Generator) -> Floats:
+        """A few frequencies lose singular values, or take those of the ridge predictor."""
+        blocks = self.predictor_blocks(best)
+        left, singular, right = self._singular_vectors(blocks)
+        ranks = (singular > NEGLIGIBLE * singular.max()).sum(axis=1)
+        for b in generator.integers(len(blocks), size=int(generator.integers(1, 4))):
+            rank = int(generator.integers(self.problem.max_rank + 1))
+            if rank >= ranks[b]:
+                blocks[b] = self.mild_ridge[b]
+            else:
+                blocks[b] = (left[b, :, :rank] * singular[b, :rank]) @ right[b, :rank]
+        return self._factors_near(blocks, generator)
+
+    def _singular_vectors(self, blocks: Complexes) -> tuple[Complexes, Floats, Complexes]:
+        """As many as the problem's rank; the others are zero."""
+        left, singular, right = singular_vectors(blocks, self.network.half.weights == 1)
+        singular[:, self.problem.max_rank :] = 0.0
+        return left, singular, right
+
+    def _factors_near(self, blocks: Complexes, generator: np.random.Generator) -> Floats:
+        """Factors of the blocks cut to the rank, and a little of everything, so that no start is a saddle."""
+        left, singular, right = self._singular_vectors(blocks)
+        layers = factors(self.network, (left * singular[:, None, :]) @ right)
+        x = self.join([self.roots * layer for layer in layers])
         return x + NUDGE * float(np.sqrt(np.vdot(x, x) / len(x))) * self._normal(generator)
 
-    def _random(self, size: float, generator: np.random.Generator) -> Floats:
-        """Normal weights, of which the predictor has a random share of the norm ``size``."""
+    def _random(self, generator: np.random.Generator) -> Floats:
+        """Normal weights, of which the predictor has a random share of the norm of the ridge predictor."""
         x = self._normal(generator)
-        product = self.split(x)[0]
-        for layer in self.split(x)[1:]:
+        norms = [float(np.linalg.norm(self.roots * blocks)) for blocks in (self.mild_ridge, self.predictor_blocks(x))]
+        share = generator.uniform(0.2, 2.0) * norms[0] / norms[1]
+        return np.asarray(x * share ** (1.0 / self.network.depth))
+
+    def predictor_blocks(self, x: Floats) -> Complexes:
+        """``v̂_f (F, K, C)`` of factors."""
+        first, *rest = self.split(x)
+        product = self.constants[:, None, None] / self.roots * first
+        for layer in rest:
             product = layer @ product
-        norm = float(np.linalg.norm(self.constants[:, None, None] * product))
-        scaled: Floats = x * (generator.uniform(0.2, 2.0) * size / norm) ** (1.0 / self.network.depth)
-        return scaled
+        return product
 
     def _normal(self, generator: np.random.Generator) -> Floats:
         x = generator.standard_normal(2 * int(self.cuts[-1]))
