@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineardyn.fourier import HalfSpectrum, half_spectrum
+from solvers._block_kernels import block_singular_values
 
 __all__ = ["Coordinates", "coordinates"]
 
@@ -62,7 +63,7 @@ class Coordinates:
     @cached_property
     def paired(self) -> NDArray[np.bool_]:
         """``(F,)``: whether the block stands for a frequency and its conjugate."""
-        return self.half.weights == 2
+        return np.asarray(self.half.weights == 2)
 
     @cached_property
     def block_of_column(self) -> Integers:
@@ -95,6 +96,12 @@ class Coordinates:
         packed[:, self.order] = values
         parts = packed.reshape(len(values), self.image_shape[0], 2, -1)
         return np.ascontiguousarray((parts[:, :, 0] + 1j * parts[:, :, 1]).transpose(2, 0, 1))
+
+    def singular_values(self, values: Floats) -> Floats:
+        """``(F, min(K, C))``: those of ``√m_f v̂_f``, in no order."""
+        singular = np.empty((self.n_blocks, min(len(values), self.image_shape[0])))
+        block_singular_values(values, self.starts, self.image_shape[0], singular)
+        return singular
 
     def from_blocks(self, blocks: Complexes) -> Floats:
         """Inverse of :meth:`blocks`: ``(K, D)``."""

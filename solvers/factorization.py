@@ -56,7 +56,7 @@ def factorize(solution: Solution | ArrayLike, widths: tuple[int, ...], *, conven
     Notes
     -----
     The minimiser of Godfrey et al. theorem 4.9 (corrected in theory section 3): equality in the Schatten-Hölder
-    inequality, with equal exponents. Singular values under 1e-13 of the largest at their frequency count as zero.
+    inequality, with equal exponents. Singular values up to 64 ε of the largest at their frequency count as zero.
 
     Examples
     --------

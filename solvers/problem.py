@@ -173,9 +173,35 @@ class RegularizedProblem:
 
     def penalty_of(self, values: Floats) -> float:
         """The same of coordinates ``(K, D)``."""
-        singular = np.linalg.svd(self.coordinates.blocks(values), compute_uv=False)
-        singular[singular <= ROUND_OFF * singular[:, :1]] = 0.0
-        return 2.0 * float(self.thresholds @ (singular**self.power).sum(axis=1))
+        return 2.0 * self.half_penalty(values)
+
+    def half_penalty(self, values: Floats) -> float:
+        """``Σ_b u_b ‖Z_b‖_p^p``, the penalty in h."""
+        singular = self.coordinates.singular_values(values)
+        singular[singular <= ROUND_OFF * singular.max(axis=1, keepdims=True)] = 0.0
+        return float(self.thresholds @ (singular**self.power).sum(axis=1))
+
+    def half_objective(self, values: Floats, slope: Floats) -> float:
+        """``h(V) = ½⟨VG, V⟩ - ⟨c, V⟩ + Σ_b u_b ‖Z_b‖_p^p`` where ``slope = VG - c`` is known; the objective is
+        ``⟨‖y‖²⟩ + 2h``.
+        """
+        return 0.5 * float(np.vdot(values, slope - self.quadratic.cross)) + self.half_penalty(values)
+
+    def half_gap(self, values: Floats, slope: Floats) -> float:
+        """h minus the best lower bound that scaling the residual gives, at depth 2 without a rank constraint.
+
+        With residual ``ρ = y - Vx`` the point ``t ρ`` is dual feasible where ``t ‖slope_b‖ ≤ u_b`` in every block, and
+        bounds h + ½⟨‖y‖²⟩ by ``t⟨y, ρ⟩ - ½t²⟨‖ρ‖²⟩``.
+        """
+        cross, power = self.quadratic.cross, self.quadratic.target_power
+        largest = self.coordinates.singular_values(slope).max(axis=1)
+        steep = largest > 0
+        feasible = float(np.min(self.thresholds[steep] / largest[steep], initial=np.inf))
+        square = power + float(np.vdot(values, slope - cross))
+        product = power - float(np.vdot(cross, values))
+        scale = min(feasible, product / square if square > 0 else np.inf)
+        bound = scale * product - 0.5 * scale**2 * square if np.isfinite(scale) else 0.5 * power
+        return 0.5 * square + self.half_penalty(values) - bound
 
     def objective_of(self, values: Floats) -> float:
         """The objective of coordinates ``(K, D)``."""

@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 
 from lineardyn.errors import ArgumentError
 from lineardyn.moments import SecondMoments
-from lineardyn.sources import PIECE_BYTES, slices
 from solvers.coordinates import Coordinates, coordinates
+from solvers.gram import Gram
 
 __all__ = ["Quadratic", "quadratic"]
 
 Floats = NDArray[np.float64]
 LARGEST_GRAM = 8192
 """Columns up to which solvers form Σ^xx (512 MiB); above, they apply it."""
+SILENT = 1e-15
+"""Share of the largest curvature below which a frequency is round-off: the data have nothing there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,36 +44,54 @@ class Quadratic:
         """``⟨‖y‖²⟩``."""
         return self.moments.target_power
 
+    @cached_property
+    def lines(self) -> Gram:
+        """Σ^xx line by line; refused where its D² numbers are too many."""
+        if self.coordinates.size > LARGEST_GRAM:
+            raise ArgumentError(
+                f"moments have {self.coordinates.size} Fourier coefficients, expected at most {LARGEST_GRAM} for a "
+                f"method that forms Σ^xx: take method='proximal', or smaller images"
+            )
+        return Gram(self.moments, self.coordinates)
+
     @property
     def forms_gram(self) -> bool:
-        """Whether G is small enough to be formed, and no low-rank product is cheaper."""
-        stats = self.moments.statistics
-        size = self.coordinates.size
+        """Whether G as a whole is small enough to be formed, and no low-rank product is cheaper."""
+        stats, size = self.moments.statistics, self.coordinates.size
         return stats.dense or (size <= LARGEST_GRAM and 8 * len(stats.gain) > size)
 
-    @cached_property
+    @property
     def gram(self) -> Floats:
-        """``(D, D)``."""
-        moments, columns = self.moments, self.coordinates
-        stats = moments.statistics
-        if stats.dense:
-            gram = stats.matrix[np.ix_(columns.order, columns.order)]
-            gram *= columns.scales
-            gram *= columns.scales[:, None]
-            return gram
-        gram = np.zeros((columns.size, columns.size))
-        for part in slices(len(stats.gain), max(256, PIECE_BYTES // (8 * columns.size))):
-            rows = columns.take(stats.rows[part])
-            rows *= np.sqrt(stats.gain[part])[:, None]
-            gram += rows.T @ rows  # numpy sees the square of one matrix, and takes half the work
-        return gram
+        """G ``(D, D)``."""
+        return self.lines.whole()
+
+    @property
+    def n_rows(self) -> int:
+        """Rank of G at most."""
+        stats = self.moments.statistics
+        return self.coordinates.size if stats.dense else min(len(stats.gain), self.coordinates.size)
+
+    @cached_property
+    def curvatures(self) -> Floats:
+        """``(F,)``: ℓ_b, the largest eigenvalue of G within each block; 0 where the data have nothing."""
+        gram = self.lines if self.coordinates.size <= LARGEST_GRAM else Gram(self.moments, self.coordinates)
+        largest = np.linalg.eigvalsh(gram.diagonal_blocks)[:, -1]
+        return np.where(largest > largest.max() * SILENT, largest, 0.0)
 
     def apply(self, values: Floats) -> Floats:
-        """``V G`` of ``(..., D)``."""
-        if self.forms_gram:
-            product: Floats = values @ self.gram
-            return product
+        """``V G`` of ``(..., D)``: by the lines of G that V meets where they are there, else by the statistics."""
         columns = self.coordinates
+        if columns.size <= LARGEST_GRAM:
+            if self.lines.formed.all():
+                product: Floats = values @ self.lines.lines
+                return product
+            met = np.any(values.reshape(-1, columns.size) != 0, axis=0)
+            if self.lines.formed[columns.block_of_column[met]].all():
+                some: Floats = values[..., met] @ self.lines.lines[met]
+                return some
+            if self.n_rows == columns.size:
+                all_of_it: Floats = values @ self.gram
+                return all_of_it
         packed = np.zeros((*values.shape[:-1], len(self.moments.weights)))
         packed[..., columns.order] = values * columns.scales
         return columns.take(self.moments.apply(packed))

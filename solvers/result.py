@@ -33,12 +33,13 @@ class Certificate:
     Attributes
     ----------
     kind : "global", "local" or "none"
-        Proven within ``gap`` of the global minimum; a local minimum; neither.
+        Proven within ``gap`` of the global minimum, and that is close; a local minimum that no single frequency can
+        improve on; neither.
     gap : float or None
         Objective minus a proven lower bound, absolute; None where no lower bound is known.
     residual : float
-        Distance to the nearest fixed point of the prox map in the metric of each block, relative to √⟨‖y‖²⟩: 0 at every
-        minimum, local or not.
+        How far the prox map moves the predictor, in the metric of each block and relative to √⟨‖y‖²⟩: 0 wherever no
+        single frequency can improve on it.
     status : str
         The same in plain words.
     """

@@ -13,12 +13,15 @@ from lineardyn.moments import SecondMoments
 from lineardyn.validation import check_array
 from solvers.closed_form.ridge import check_moments
 from solvers.closed_form.tridiagonal import Tridiagonal, tridiagonal
+from solvers.predictors import ROUND_OFF
 from solvers.quadratic import Quadratic, quadratic
 from solvers.result import Certificate, PathResult, Solution
 
 __all__ = ["ridge_path"]
 
 Floats = NDArray[np.float64]
+CLOSE = 1e-5
+"""Gap, relative to the objective, up to which a predictor is called the global minimum."""
 
 
 def ridge_path(moments: SecondMoments, lams: ArrayLike) -> PathResult:
@@ -106,7 +109,7 @@ def certified(form: NormalForm, lams: Floats, values: Floats, seconds: float) ->
     slopes = np.einsum("nkd,nkd->n", residual, residual)
     spectra = columns.unpack(values.reshape(-1, columns.size)).reshape(height, width, len(lams), k, -1)
     predictors = np.ascontiguousarray(spectra.transpose(2, 0, 1, 3, 4))
-    scale = np.sqrt(max(moments.target_power, np.finfo(float).tiny))
+    power = moments.target_power
     message = f"ridge: {'kernel matrix' if form.dual else 'Σ^xx'} of size {len(form.matrix)} made tridiagonal once"
     return PathResult(
         tuple(
@@ -114,13 +117,7 @@ def certified(form: NormalForm, lams: Floats, values: Floats, seconds: float) ->
                 predictor=predictors[i],
                 objective=float(losses[i] + lam * squares[i]),
                 penalty=float(lam * squares[i]),
-                certificate=Certificate(
-                    kind="global",
-                    gap=float(slopes[i] / lam),
-                    # a bound: with Lipschitz constant ℓ the prox moves by g/2(ℓ + λ), and √ℓ/(ℓ + λ) ≤ 1/2√λ
-                    residual=float(0.5 * np.sqrt(slopes[i] / lam) / scale),
-                    status="The global minimum: the objective is strongly convex, and its gradient bounds the gap.",
-                ),
+                certificate=_certificate(float(losses[i] + lam * squares[i]), float(slopes[i] / lam), power),
                 status=Status.SUCCESS,
                 message=message,
                 depth=1,
@@ -131,6 +128,15 @@ def certified(form: NormalForm, lams: Floats, values: Floats, seconds: float) ->
             for i, lam in enumerate(lams)
         )
     )
+
+
+def _certificate(objective: float, gap: float, power: float) -> Certificate:
+    """By strong convexity: ``‖g‖²/4λ``, or the round-off of the objective where that is larger."""
+    known = max(gap, ROUND_OFF * max(objective, power))
+    # with Lipschitz constant ℓ the prox moves by g/2(ℓ + λ), and √ℓ/(ℓ + λ) ≤ 1/2√λ
+    residual = 0.5 * float(np.sqrt(gap / power)) if power else 0.0
+    status = f"a global minimum to {known:.2g}, of an objective of {objective:.4g}"
+    return Certificate("global" if known <= CLOSE * objective else "none", known, residual, status)
 
 
 def _losses(form: NormalForm, values: Floats, applied: Floats) -> Floats:

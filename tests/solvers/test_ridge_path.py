@@ -93,7 +93,7 @@ def test_gap_bounds_the_distance_to_the_minimum(form):
     moments = moments_of(draw(5), form)
     normal = normal_form(quadratic(moments))
     best = ridge_path(moments, LAMS)
-    assert max(s.certificate.gap for s in best) <= 1e-25
+    assert max(s.certificate.gap for s in best) <= 1e-13  # no gap is known better than the round-off of ⟨‖y‖²⟩
     wrong = np.random.default_rng(0).standard_normal((len(LAMS) * 3, 24))
     for solution, optimum in zip(certified(normal, np.array(LAMS), wrong, 0.0), best, strict=True):
         assert 0 < solution.objective - optimum.objective <= solution.certificate.gap
