@@ -222,14 +222,14 @@ def explore(
 ):
     """Change the blocks one at a time and descend from there. Silent: raised. Active: dropped, and a partner raised.
 
-    Stops at the first that ends lower than ``height - margin``: then ``values`` and ``slope`` are there. Returns its
-    place in ``blocks`` (-1: none) and the height reached.
+    What ends lower than ``height - margin`` is kept, in ``values`` and ``slope``, and the next change starts from
+    there. Returns how many were kept, and the height reached.
     """
     trial, trial_slope = np.empty_like(values), np.empty_like(slope)
     wanted = np.zeros(thresholds.size)
     singular = np.empty((thresholds.size, min(values.shape[0], channels)))
-    for n in range(blocks.size):
-        b = blocks[n]
+    taken = 0
+    for b in blocks:
         first, last = starts[b], starts[b + 1]
         trial[:], trial_slope[:] = values, slope
         if np.any(values[:, first:last] != 0.0):
@@ -246,5 +246,6 @@ def explore(
         reached = half_objective(trial, trial_slope, cross, starts, thresholds, depth, channels, singular)
         if reached < height - margin:
             values[:], slope[:] = trial, trial_slope
-            return n, reached
-    return -1, height
+            height = reached
+            taken += 1
+    return taken, height
