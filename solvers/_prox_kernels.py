@@ -14,6 +14,7 @@ smaller part, ``a w^{p-1}/(L-2)``. NaN stays NaN.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -23,7 +24,7 @@ FAR = 1e100  # ζ from which on x = z whatever the correction; squares and cubes
 SWEEPS = 40  # of Jacobi's rotations: it takes 3 to 6
 ROUND_OFF = 2.0**-52
 
-JIT = {"nogil": True, "cache": True, "error_model": "numpy"}  # a check for zero stops vectorising
+JIT: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}  # a check for zero stops vectorising
 
 
 @njit(**JIT)
@@ -40,8 +41,8 @@ def landing(u, depth):
     whole = np.rint(exponent / (depth - 1.0))
     rest = exponent - whole * (depth - 1.0)
     square = mantissa * math.exp((math.log(mantissa) + rest * LN2) / (depth - 1.0))
-    exponent += np.int64(whole)
-    return math.ldexp(math.sqrt(square if exponent % 2 == 0 else 2.0 * square), exponent >> 1)
+    total = exponent + np.int64(whole)
+    return math.ldexp(math.sqrt(square if total % 2 == 0 else 2.0 * square), total >> 1)
 
 
 @njit(**JIT)
@@ -120,12 +121,15 @@ def shrink(z, u, depth):
 
 @njit(**JIT)
 def shrink_array(z, u, depth, out):
-    """:func:`shrink` of |z[i]| with the sign of z[i]; ``u`` has one entry, or one for each of z. ``out`` may be z."""
+    """:func:`shrink` of |z[i]| with the sign of z[i]; ``u`` has one entry, or one for each of z. ``out`` may be z.
+
+    Zeros have no sign.
+    """
     if len(u) == 1:
         shrink_with_one(z, landing(u[0], depth), depth, out)
     else:
         for i in range(len(z)):
-            out[i] = math.copysign(shrink(abs(z[i]), u[i], depth), z[i])
+            out[i] = math.copysign(shrink(abs(z[i]), u[i], depth), z[i]) + 0.0
 
 
 @njit(**JIT)
@@ -137,22 +141,22 @@ def shrink_with_one(z, a, depth, out):
     elif depth == 2:
         for i in range(len(z)):
             x = abs(z[i])
-            out[i] = math.copysign(0.0 if x <= a else x - a, z[i])
+            out[i] = math.copysign(0.0 if x <= a else x - a, z[i]) + 0.0
     elif depth == 3:
         for i in range(len(z)):
             x = abs(z[i])
             zeta = x / a
             x = 0.0 if x <= 2.0 * a else x - a * pull_of_three(FAR if zeta > FAR else zeta)
-            out[i] = math.copysign(x, z[i])
+            out[i] = math.copysign(x, z[i]) + 0.0
     elif depth == 4:
         for i in range(len(z)):
             x = abs(z[i])
             zeta = x / a
             x = 0.0 if x <= 1.5 * a else x - a * pull_of_four(FAR if zeta > FAR else zeta)
-            out[i] = math.copysign(x, z[i])
+            out[i] = math.copysign(x, z[i]) + 0.0
     else:
         for i in range(len(z)):
-            out[i] = math.copysign(shrink_from(abs(z[i]), a, depth), z[i])
+            out[i] = math.copysign(shrink_from(abs(z[i]), a, depth), z[i]) + 0.0
 
 
 # ---------------------------------------------------------------------- matrices
