@@ -41,7 +41,7 @@ def landing(u, depth):
     whole = np.rint(exponent / (depth - 1.0))
     rest = exponent - whole * (depth - 1.0)
     square = mantissa * math.exp((math.log(mantissa) + rest * LN2) / (depth - 1.0))
-    total = exponent + np.int64(whole)
+    total = exponent + int(whole)
     return math.ldexp(math.sqrt(square if total % 2 == 0 else 2.0 * square), total >> 1)
 
 

@@ -108,8 +108,8 @@ def schatten_prox(Z: ArrayLike, u: ArrayLike, *, depth: int, rank: int | None = 
     Raises
     ------
     ArgumentError
-        Fewer than two axes, NaN or infinity; a negative u or one that does not broadcast; ``depth`` or ``rank`` no
-        integer >= 1.
+        Fewer than two axes, NaN, infinity or entries near 1e308; a negative u or one that does not broadcast;
+        ``depth`` or ``rank`` no integer >= 1.
 
     Notes
     -----
@@ -136,6 +136,11 @@ def schatten_prox(Z: ArrayLike, u: ArrayLike, *, depth: int, rank: int | None = 
     kept = min(matrices.shape[-2:]) if rank is None else check_count("rank", rank)
     if not matrices.size:
         return matrices
+    largest = float(np.abs(matrices).max())
+    if largest > 1.7e308 / np.sqrt(matrices.shape[-2] * matrices.shape[-1]):
+        raise ArgumentError(
+            f"Z holds an entry of {largest:g}, expected singular values below 1.8e308: scale Z, and u by c^(2-p)"
+        )
     blocks = matrices.reshape(-1, *matrices.shape[-2:])
     shrunk = shrink_singular_values(blocks.astype(np.complex128), levels, layers, kept)
     return (shrunk if matrices.dtype.kind == "c" else shrunk.real).reshape(matrices.shape)
