@@ -176,9 +176,25 @@ def shrink_blocks(z, u, depth, rank, out):
     values = np.empty(small)
     for b in range(len(z)):
         if u[b] == 0.0 and kept == small:
-            out[b] = z[b]
+            copy(z[b], out[b])
         else:
             shrink_block(z[b], u[b], depth, kept, columns, rows, projection, values, out[b])
+
+
+@njit(**JIT)
+def copy(source, target):
+    """Entry by entry: assignments of whole arrays take a second each to compile."""
+    for k in range(source.shape[0]):
+        for c in range(source.shape[1]):
+            target[k, c] = source[k, c]
+
+
+@njit(**JIT)
+def clear(target):
+    """All entries 0."""
+    for k in range(target.shape[0]):
+        for c in range(target.shape[1]):
+            target[k, c] = 0.0
 
 
 @njit(**JIT)
@@ -190,7 +206,7 @@ def shrink_block(z, u, depth, kept, columns, rows, projection, values, out):
         energy += square_norm(columns[j])
     level = landing(u, depth)
     if shrink_from(math.ldexp(math.sqrt(energy), exponent), level, depth) == 0.0:  # no singular value is larger
-        out[:] = 0.0
+        clear(out)
         return
     if len(columns) == 1:
         values[0] = math.sqrt(energy)
@@ -246,7 +262,7 @@ def inner(x, y):
 def triangle(columns, rows):
     """Row i of ``rows`` becomes the conjugate of row i of R, where the columns are Q R, the largest first."""
     n = len(columns)
-    rows[:] = 0.0
+    clear(rows)
     for i in range(n):
         best, chosen = 0.0, -1
         for j in range(n):
@@ -263,7 +279,8 @@ def triangle(columns, rows):
                 rows[i, j] = np.conj(share) * length
                 for k in range(columns.shape[1]):
                     columns[j, k] -= share * columns[chosen, k]
-        columns[chosen] = 0.0
+        for k in range(columns.shape[1]):
+            columns[chosen, k] = 0.0
 
 
 @njit(**JIT)
@@ -302,7 +319,7 @@ def turn(x, y, one, other, product, overlap):
 def project(rows, values, exponent, level, depth, kept, projection):
     """``Σ (x_i/s_i) v_i v_i^*`` over the ``kept`` largest singular values; row i is s_i v_i."""
     n = len(rows)
-    projection[:] = 0.0
+    clear(projection)
     for _ in range(kept):
         i = np.argmax(values)
         value = math.ldexp(values[i], exponent)

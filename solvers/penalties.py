@@ -206,7 +206,7 @@ def check_thresholds(value: ArrayLike, shape: tuple[int, ...], of: str) -> Float
     if array.size == 1 and array.ndim <= len(shape):
         return array.reshape(1)
     try:
-        return np.ascontiguousarray(np.broadcast_to(array, shape)).reshape(-1)
+        return np.broadcast_to(array, shape).flatten()  # a copy: numba compiles again for what is read-only
     except ValueError:
         raise ArgumentError(
             f"u has shape {array.shape}, expected one number or a shape that broadcasts to {shape}, that of {of}"

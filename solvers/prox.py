@@ -151,7 +151,7 @@ def shrink_singular_values(blocks: Complexes, u: Floats, depth: int, rank: int) 
 
     Nothing is checked; at most ``rank`` singular values are kept (0: all).
     """
-    levels = np.ascontiguousarray(np.broadcast_to(u, len(blocks)))
+    levels = np.full(len(blocks), u)  # a copy: numba compiles again for what is read-only
     if min(blocks.shape[1:]) <= LARGEST_SMALL:
         out = np.empty_like(blocks)
         shrink_blocks(np.ascontiguousarray(blocks), levels, depth, rank, out)
