@@ -46,8 +46,8 @@ def off(got, z, u, depth):
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
-def test_forty_digits_agree(depth, n=400):
-    z, u = points(depth, n, seed=depth)
+def test_forty_digits_agree(depth):
+    z, u = points(depth, 400, seed=depth)
     assert max(map(off, prox(z, u, depth=depth), z, u, [depth] * len(z))) <= ACCURACY
 
 
@@ -66,7 +66,9 @@ def test_one_threshold_and_many_give_the_same_bits(depth):
     """Also where the loop is one of vectors: the operations are IEEE's own, in one order."""
     z = np.random.default_rng(0).uniform(-6.0, 6.0, 1001)
     assert np.array_equal(prox(z, 0.9, depth=depth), prox(z, np.full(1001, 0.9), depth=depth))
-    assert np.array_equal(prox(z[:7], 0.9, depth=depth), [kernels.shrink(abs(x), 0.9, depth) * np.sign(x) for x in z[:7]])
+    assert np.array_equal(
+        prox(z[:7], 0.9, depth=depth), [kernels.shrink(abs(x), 0.9, depth) * np.sign(x) for x in z[:7]]
+    )
 
 
 @given(depth=depths, log_z=st.floats(-2.0, 2.0), log_u=st.floats(-2.0, 2.0), angle=st.floats(0.0, 6.3))
@@ -96,7 +98,8 @@ def test_jump_from_both_sides(depth, u):
 
 
 @pytest.mark.parametrize("depth", JUMPING)
-def test_at_the_jump_zero_and_the_landing_cost_the_same(depth, u=0.37):
+def test_at_the_jump_zero_and_the_landing_cost_the_same(depth):
+    u = 0.37
     at, to = jump(u, depth=depth)
     cost = exact.objective(np.array([0.0, to]), at, u, depth)
     # ½(s* - v*)² + u s*^p = ½v*²: the second is a sum of two terms below it, each right to a few roundings
@@ -221,7 +224,7 @@ def test_kernels_write_in_place_and_keep_nan(depth):
 @pytest.mark.parametrize("depth", [1, 2, 3, 5])
 @pytest.mark.parametrize("n_pixels", [1, 12])
 def test_weight_is_what_the_layers_pay(depth, n_pixels):
-    """``min Σ w_l²`` over ``v = P^{(L-1)/2} Π w_l`` is ``L P^{-(L-1)/L} |v|^{2/L}``: attained by equal, never beaten."""
+    """``min Σ w_l²`` over ``v = P^{(L-1)/2} Π w_l`` is ``L P^{-(L-1)/L} |v|^{2/L}``, attained by equals."""
     weights = np.exp(np.random.default_rng(0).standard_normal((500, depth)))
     weights[0] = 0.8
     v = n_pixels ** (0.5 * (depth - 1)) * weights.prod(axis=1)
@@ -231,8 +234,9 @@ def test_weight_is_what_the_layers_pay(depth, n_pixels):
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 8])
-def test_threshold_of_a_pair_counts_both(depth, mu=0.3):
+def test_threshold_of_a_pair_counts_both(depth):
     """Real coordinates: ``u ‖√2 v̂‖^p`` for a pair is half of its two penalties."""
+    mu = 0.3
     v = 0.7 - 0.2j
     alone, pair = thresholds(mu, [True, False], depth=depth)
     p = penalty_power(depth)
@@ -249,7 +253,10 @@ BAD = {
     "u negative": (lambda: prox(1.0, [-0.5], depth=2), r"u holds -0.5, expected numbers >= 0"),
     "u nan": (lambda: prox(1.0, np.nan, depth=2), r"u holds nan"),
     "u complex": (lambda: prox(1.0, 1j, depth=2), r"u has dtype complex128, expected real"),
-    "u of another shape": (lambda: prox(np.ones(3), np.ones(2), depth=2), r"u has shape \(2,\), .*broadcasts to \(3,\)"),
+    "u of another shape": (
+        lambda: prox(np.ones(3), np.ones(2), depth=2),
+        r"u has shape \(2,\), .*broadcasts to \(3,\)",
+    ),
     "u larger than z": (lambda: prox(np.ones(3), np.ones((2, 3)), depth=2), r"u has shape \(2, 3\)"),
     "u larger than a number": (lambda: prox(1.0, [1.0], depth=2), r"u has shape \(1,\)"),
     "depth 0": (lambda: prox(1.0, 1.0, depth=0), r"depth is 0, expected an integer >= 1"),
