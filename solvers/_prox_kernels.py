@@ -75,17 +75,23 @@ def pull_of_four(zeta):
 
 @njit(**JIT)
 def pull_of_more(zeta, depth):
-    """``w^{p-1}/(L-2)`` for depth >= 5; the start has the value and the slope of the jump."""
+    """``w^{p-1}/(L-2)`` for depth >= 5; the start has the value and the slope of the jump.
+
+    The second step changes w by less than 1e-5 of it, so that of the power two terms of Taylor's series are enough.
+    """
     power = 2.0 / depth
     lower = 1.0 / (depth - 2.0)
     w = zeta - lower * (1.0 + lower) / zeta
+    before = share = change = 0.0
     for _ in range(2):
+        before = w
         share = lower * w ** (power - 2.0)
         value = w - zeta + share * w
         slope = 1.0 - (1.0 - power) * share
-        bend = 0.5 * (1.0 - power) * (2.0 - power) * share / w
-        w -= value * slope / (slope * slope - value * bend)
-    return lower * w ** (power - 1.0)
+        bend = 0.5 * (1.0 - power) * (2.0 - power) * share
+        change = -value * slope / (w * slope * slope - value * bend)
+        w += w * change
+    return share * before * (1.0 + (power - 1.0) * change * (1.0 + 0.5 * (power - 2.0) * change))
 
 
 @njit(**JIT)

@@ -23,7 +23,7 @@ __all__ = ["prox", "schatten_prox", "shrink_singular_values"]
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 
-LARGEST_SMALL = 12  # of the smaller side, up to which rotations in numba are as fast as LAPACK
+LARGEST_SMALL = 8  # smaller side up to which rotations in numba are faster than LAPACK
 
 
 def prox(z: ArrayLike, u: ArrayLike, *, depth: int) -> NDArray[Any]:
@@ -117,7 +117,7 @@ def schatten_prox(Z: ArrayLike, u: ArrayLike, *, depth: int, rank: int | None = 
     values are equal and the jump or the rank falls on them, the minimiser is not unique; one is returned.
 
     Singular vectors come from a triangle R of Z (Gram-Schmidt, the largest column first) and one-sided Jacobi
-    rotations of R*, where the smaller side is at most 12, else from LAPACK. The eigenvectors of ``Z*Z`` would cost as
+    rotations of R*, where the smaller side is at most 8, else from LAPACK. The eigenvectors of ``Z*Z`` would cost as
     much and lose half of the digits: a singular value 1e-9 of the largest is 1e-18 of it when squared, below
     round-off, but above the jump if u is small. Errors here are below 1e-14 of the largest singular value, those of
     the Gram matrix up to 1e-8 (``test_gram_matrix_would_lose_half_of_the_digits``).

@@ -25,9 +25,7 @@ PLANTED = {
     "p for 1 - p in the slope": Planted(
         KERNELS, "slope = 1.0 - (1.0 - power) * share", "slope = 1.0 - power * share", by.PROX_DIGITS[5]
     ),
-    "one power too few": Planted(
-        KERNELS, "return lower * w ** (power - 1.0)", "return lower * w**power", by.PROX_DIGITS[5]
-    ),
+    "one power too few": Planted(KERNELS, "return share * before * (1.0 +", "return share * (1.0 +", by.PROX_DIGITS[5]),
     "one step too few, three layers": Planted(KERNELS, "for _ in range(3):", "for _ in range(2):", by.PROX_DIGITS[3]),
     "Newton for Halley, four layers": Planted(KERNELS, "bend = 1.5 * t - zeta", "bend = 0.0 * t", by.PROX_DIGITS[4]),
     "the sign is lost": Planted(
