@@ -12,7 +12,9 @@ from solvers.factorized import TrainedNetwork, train_factorized
 from solvers.irls import Reweighted
 from solvers.local_search import LocalSearch
 from solvers.path import path
+from solvers.penalties import jump, penalty_power, penalty_weight, schatten_power
 from solvers.problem import RegularizedProblem
+from solvers.prox import prox, schatten_prox
 from solvers.proximal import Proximal
 from solvers.result import Certificate, PathResult, Solution
 from solvers.solve import solve
@@ -31,13 +33,19 @@ __all__ = [
     "certify",
     "diagonal",
     "factorize",
+    "jump",
     "lambda_max",
     "path",
+    "penalty_power",
+    "penalty_weight",
     "power_law",
+    "prox",
     "ridge",
     "ridge_diagonal",
     "ridge_path",
     "ridge_power_law",
+    "schatten_power",
+    "schatten_prox",
     "solve",
     "train_factorized",
 ]

@@ -16,6 +16,7 @@ from tests.planted import (
     integrators,
     moments,
     networks,
+    proxes,
     results,
     right_hand_sides,
     stabilised,
@@ -35,6 +36,7 @@ SUBJECTS = (
     results,
     closed_forms,
     clocks,
+    proxes,
 )
 PLANTED: dict[str, Planted] = {name: error for subject in SUBJECTS for name, error in subject.PLANTED.items()}
 assert len(PLANTED) == sum(len(subject.PLANTED) for subject in SUBJECTS), "two planted errors have one name"
