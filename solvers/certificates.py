@@ -22,7 +22,7 @@ __all__ = ["certify"]
 
 CLOSE = 1e-5
 """Gap, relative to the objective, up to which a predictor is called the global minimum."""
-STATIONARY = 1e-5
+STATIONARY = 1e-4
 """Residual up to which a predictor is called stationary: what there is to gain is of the order of its square."""
 GAIN = 1e-8
 """Relative to the objective: what one frequency alone must be able to gain to count."""
@@ -53,7 +53,7 @@ def certify(problem: RegularizedProblem, predictor: ArrayLike, *, lower_bound: f
             one from :func:`solvers.lambda_max` on.
         "local"
             a local minimum that no single frequency can improve on: the predictor is stationary and a fixed point of
-            the prox map of every block (residual ≤ 1e-5), h is convex to second order along blocks of the same ranks,
+            the prox map of every block (residual ≤ 1e-4), h is convex to second order along blocks of the same ranks,
             and no block that descends alone, from zero or from its least-squares value, gains 1e-8 of the objective.
         "none"
             neither; ``status`` names the test that failed, with its figures.
@@ -94,8 +94,10 @@ def certify(problem: RegularizedProblem, predictor: ArrayLike, *, lower_bound: f
     off = _beyond_rank(point)
     if off:
         return Certificate("none", None, residual, off)
-    if gap is not None and gap <= CLOSE * max(point.objective, _round_off(point) / CLOSE):
-        return Certificate("global", gap, residual, f"a global minimum to {gap:.2g}, of an objective of {_shown(point)}")
+    if gap is not None and gap <= max(CLOSE * point.objective, _round_off(point)):
+        return Certificate(
+            "global", gap, residual, f"a global minimum to {gap:.2g}, of an objective of {_shown(point)}"
+        )
     known = "" if gap is None else f"; at most {gap:.2g} above the global minimum, of an objective of {_shown(point)}"
     if problem.convex:
         return Certificate("none", gap, residual, f"residual {residual:.2g}: not the minimum{known}")
@@ -141,7 +143,7 @@ def _why_not_local(point: Point, residual: float) -> str:
     """The first test that fails, or nothing."""
     slope = point.slope_on_support
     if slope > STATIONARY:
-        return f"residual {max(slope, residual):.2g}: not a stationary point"
+        return f"residual {slope:.2g}: not a stationary point"
     bend = curvature(point)
     if not bend.convex:
         return f"the Hessian on the support has the eigenvalue {bend.lowest:.3g}: a saddle"

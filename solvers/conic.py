@@ -43,6 +43,8 @@ LARGEST = 20_000
 """Numbers K·D of a predictor up to which a cone program is tried."""
 EPSILONS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 """Of the largest singular value of the first program's solution."""
+PROGRAMS_AN_EPSILON = 8
+"""Before it falls: only at the last one is it worth to converge."""
 CUTS = (0.0, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
 """Shares of the largest singular value, tried: what an interior point leaves of singular values that are 0."""
 
@@ -139,17 +141,16 @@ class Conic:
         best = values
         for share in EPSILONS if size > 0 else ():
             epsilon = share * size
-            level, gained = run.level(values, epsilon), np.inf
-            while gained > self.tol * abs(level):
-                if run.failure or run.count >= self.max_programs:
-                    return run.lower(best, values), False
+            level, gained, last = run.level(values, epsilon), np.inf, share == EPSILONS[-1]
+            until = self.max_programs if last else min(self.max_programs, run.count + PROGRAMS_AN_EPSILON)
+            while gained > self.tol * abs(level) and run.count < until and not run.failure:
                 proposal = run.solve(run.weights(values, epsilon))
                 reached = run.level(proposal, epsilon)
                 gained = level - reached
                 if gained > 0:  # a program is solved to its tolerance only, and may rise by as much
                     values, level = proposal, reached
                 run.levels.append(level)
-        return run.lower(best, values), True
+        return run.lower(best, values), size == 0 or gained <= self.tol * abs(level)
 
 
 class _Run:
