@@ -14,7 +14,7 @@ from lineardyn.validation import check_number
 from solvers.bounds import lambda_max
 from solvers.curvature import curvature
 from solvers.duality import duality_gap
-from solvers.problem import RegularizedProblem
+from solvers.problem import RegularizedProblem, check_problem
 from solvers.result import Certificate
 from solvers.stationarity import Point
 
@@ -84,23 +84,18 @@ def certify(problem: RegularizedProblem, predictor: ArrayLike, *, lower_bound: f
     >>> certify(problem, 0 * ridge(moments, 0.1)).kind
     'none'
     """
-    if not isinstance(problem, RegularizedProblem):
-        raise ArgumentError(
-            f"problem is a {type(problem).__name__}, expected RegularizedProblem(moments, depth=.., lam=..)"
-        )
+    check_problem(problem)
     point = Point.of(problem, problem.pack(predictor))
     gap = _gap(point, lower_bound)
-    residual = point.residual
+    residual, value = point.residual, point.objective
     off = _beyond_rank(point)
     if off:
         return Certificate("none", None, residual, off)
-    if gap is not None and gap <= max(CLOSE * point.objective, _round_off(point)):
-        return Certificate(
-            "global", gap, residual, f"a global minimum to {gap:.2g}, of an objective of {_shown(point)}"
-        )
-    known = "" if gap is None else f"; at most {gap:.2g} above the global minimum, of an objective of {_shown(point)}"
+    if gap is not None and gap <= max(CLOSE * value, _round_off(point)):
+        return Certificate("global", gap, residual, f"a global minimum to {gap:.2g}, of an objective of {value:.4g}")
+    known = "" if gap is None else f"; at most {gap:.2g} above the global minimum, of an objective of {value:.4g}"
     if problem.convex:
-        return Certificate("none", gap, residual, f"residual {residual:.2g}: not the minimum{known}")
+        return Certificate("none", gap, residual, f"residual {residual:.2g}: not proven to be the minimum{known}")
     reason = _why_not_local(point, residual)
     if reason:
         return Certificate("none", gap, residual, reason + known)
@@ -181,7 +176,3 @@ def _frequency(point: Point, block: int) -> tuple[int, int]:
     half = point.problem.coordinates.half
     u, v = divmod(int(half.indices[block]), half.shape[1])
     return u, v
-
-
-def _shown(point: Point) -> str:
-    return f"{point.objective:.4g}"

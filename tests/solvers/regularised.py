@@ -1,4 +1,4 @@
-"""References for the regularised problem, from its definition over the full complex spectrum; nothing of solvers here."""
+"""References for the regularised problem, from its definition over the full spectrum; nothing of solvers is here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Complex = NDArray[np.complex128]
 
 
 def diagonal_data(shape: tuple[int, int], channels: int, outputs: int, seed: int) -> tuple[Array, Array]:
-    """Images that are one wave in one channel each, so that Σ^xx is τ_f·I and no frequencies correlate; real targets."""
+    """Images of one wave in one channel each: Σ^xx is τ_f·I, no frequencies correlate; real targets."""
     height, width = shape
     rng = np.random.default_rng(seed)
     i, j = np.arange(height)[:, None], np.arange(width)

@@ -1,4 +1,4 @@
-"""The Hessian on the support against finite differences along matrices of the same ranks, and against known formulas."""
+"""The Hessian on the support against second differences along matrices of the same ranks, and against a formula."""
 
 from __future__ import annotations
 

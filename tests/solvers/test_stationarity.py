@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -81,7 +83,7 @@ def test_block_grams_are_the_blocks_of_the_gram(shape, c, n):
     if n == 2 and shape == (3, 4):
         assert not loss.forms_gram
     got, starts = block_grams(loss), loss.coordinates.starts
-    for b, (first, last) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+    for b, (first, last) in enumerate(pairwise(starts)):
         width = last - first
         assert np.abs(got[b, :width, :width] - loss.gram[first:last, first:last]).max() <= 1e-13
         assert not got[b, width:].any()
