@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from lineardyn.errors import ArgumentError
 from lineardyn.validation import check_number
 from solvers.bounds import lambda_max
-from solvers.curvature import curvature
+from solvers.curvature import Curvature, curvature
 from solvers.duality import duality_gap
 from solvers.problem import RegularizedProblem, check_problem
 from solvers.result import Certificate
@@ -96,10 +96,8 @@ def certify(problem: RegularizedProblem, predictor: ArrayLike, *, lower_bound: f
     known = "" if gap is None else f"; at most {gap:.2g} above the global minimum, of an objective of {value:.4g}"
     if problem.convex:
         return Certificate("none", gap, residual, f"residual {residual:.2g}: not proven to be the minimum{known}")
-    reason = _why_not_local(point, residual)
-    if reason:
-        return Certificate("none", gap, residual, reason + known)
-    return Certificate("local", gap, residual, _local(point) + known)
+    kind, status = _judged(point, residual)
+    return Certificate(kind, gap, residual, status + known)
 
 
 def _gap(point: Point, lower_bound: float | None) -> float | None:
@@ -134,21 +132,21 @@ def _beyond_rank(point: Point) -> str:
     return f"frequency {_frequency(point, block)} has rank {point.ranks[block]}, allowed {problem.max_rank}"
 
 
-def _why_not_local(point: Point, residual: float) -> str:
-    """The first test that fails, or nothing."""
+def _judged(point: Point, residual: float) -> tuple[str, str]:
+    """Kind and status by the tests of a local minimum, the cheapest first."""
     slope = point.slope_on_support
     if slope > STATIONARY:
-        return f"residual {slope:.2g}: not a stationary point"
+        return "none", f"residual {slope:.2g}: not a stationary point"
     bend = curvature(point)
     if not bend.convex:
-        return f"the Hessian on the support has the eigenvalue {bend.lowest:.3g}: a saddle"
+        return "none", f"the Hessian on the support has the eigenvalue {bend.lowest:.3g}: a saddle"
     gains, places = point.gains()
     block = int(np.argmax(gains))
     if gains[block] > GAIN * max(point.objective, point.size * ROUND_OFF):
-        return _leap(point, block, bool(places[block].any()), float(gains[block]))
+        return "none", _leap(point, block, bool(places[block].any()), float(gains[block]))
     if residual > STATIONARY:
-        return f"residual {residual:.2g}: not a fixed point of the prox map"
-    return ""
+        return "none", f"residual {residual:.2g}: not a fixed point of the prox map"
+    return "local", _local(point, bend)
 
 
 def _leap(point: Point, block: int, ends_live: bool, gain: float) -> str:
@@ -161,9 +159,9 @@ def _leap(point: Point, block: int, ends_live: bool, gain: float) -> str:
     return f"{where} {way}: alone it lowers the objective by {gain:.2g}"
 
 
-def _local(point: Point) -> str:
+def _local(point: Point, bend: Curvature) -> str:
     """What was found of a local minimum, and how."""
-    bend, kept = curvature(point), int((point.ranks > 0).sum())
+    kept = int((point.ranks > 0).sum())
     if not kept:
         return "a local minimum, zero: no frequency alone can leave it"
     how = f"the Hessian on the {bend.n_directions} directions of the support has no negative eigenvalue"

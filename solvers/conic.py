@@ -40,7 +40,7 @@ OPTIONS: dict[str, dict[str, Any]] = {"SCS": {"eps_abs": 1e-8, "eps_rel": 1e-8, 
 """Of solvers whose own tolerance is loose."""
 RANK = 1e-14
 """Eigenvalues of Σ^xx up to this share of the largest are its round-off: no data vary there."""
-LARGEST = 20_000
+LARGEST = 8_000
 """Numbers K·D of a predictor up to which a cone program is tried."""
 EPSILONS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 """Of the largest singular value of the first program's solution."""
@@ -76,8 +76,8 @@ class Conic:
     >>> from solvers import RegularizedProblem, certify
     >>> moments = SecondMoments.from_data(*natural_patches(4, 200, rng=0))
     >>> problem = RegularizedProblem(moments, depth=2, lam=0.05)
-    >>> reached = Conic().solve(problem)  # doctest: +SKIP
-    >>> certify(problem, problem.unpack(reached.values)).kind  # doctest: +SKIP
+    >>> reached = Conic().solve(problem)
+    >>> certify(problem, problem.unpack(reached.values)).kind
     'global'
     """
 
@@ -190,9 +190,8 @@ class _Run:
         slopes = np.full(vectors.shape[:2], epsilon ** (problem.power - 1))
         slopes[:, : s.shape[1]] = (s + epsilon) ** (problem.power - 1)
         slopes *= problem.power * problem.thresholds[:, None]
-        return self._solve(
-            _program(problem, self.cvxpy, left), (vectors * slopes[:, None, :]) @ vectors.conj().swapaxes(1, 2)
-        )
+        weights: Complexes = (vectors * slopes[:, None, :]) @ vectors.conj().swapaxes(1, 2)
+        return self._solve(_program(problem, self.cvxpy, left), weights)
 
     def _solve(self, program: _Program, weights: Complexes) -> Floats:
         self.count += 1

@@ -25,6 +25,8 @@ __all__ = ["RegularizedProblem", "check_problem"]
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
+ZERO = 64 * float(np.finfo(float).eps)
+"""Singular values up to this share of their block's largest are its round-off: a small power would raise them."""
 ASYMMETRY = 1e-10
 """Largest part of a predictor that breaks ``v̂_{f*} = conj(v̂_f)``, relative to its norm."""
 
@@ -173,6 +175,7 @@ class RegularizedProblem:
     def penalty_of(self, values: Floats) -> float:
         """The same of coordinates ``(K, D)``."""
         singular = np.linalg.svd(self.coordinates.blocks(values), compute_uv=False)
+        singular[singular <= ZERO * singular[:, :1]] = 0.0
         return 2.0 * float(self.thresholds @ (singular**self.power).sum(axis=1))
 
     def objective_of(self, values: Floats) -> float:

@@ -87,8 +87,11 @@ def test_weighted_nuclear_norm_majorises(seed, depth, epsilon, left):
     shape = (2, 3) if left else (3, 2)
     rank = rng.integers(1, 3)
     start, other = (
-        rng.standard_normal((2, shape[0], rank)) @ rng.standard_normal((2, rank, shape[1])) * [[[1]], [[1j]]]
-    ).sum(axis=0), rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
+        (rng.standard_normal((2, shape[0], rank)) @ rng.standard_normal((2, rank, shape[1])) * [[[1]], [[1j]]]).sum(
+            axis=0
+        ),
+        rng.standard_normal(shape) + 1j * rng.standard_normal(shape),
+    )
     power = 2 / depth
     side = start if left else start.conj().T
     u, s, _ = np.linalg.svd(side, full_matrices=False)
@@ -165,6 +168,13 @@ def test_lambda_max_and_beyond_give_zero():
     assert not Conic().solve(problem_on(*noise(1, 1), 3, 1.01)).values.any()
 
 
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_targets_that_are_all_zero(depth):
+    images, targets = noise(2, 2)
+    problem = RegularizedProblem(SecondMoments.from_data(images, 0 * targets, form="dense"), depth=depth, lam=0.1)
+    assert np.abs(Conic().solve(problem).values).max() <= 1e-9
+
+
 def test_inaccurate_answers_are_told():
     problem = problem_on(*noise(2, 2), 2, 0.1)
     got = Conic("SCS", options={"max_iters": 20}).solve(problem)
@@ -202,8 +212,8 @@ BAD = {
     ),
     "start": (lambda: Conic().solve(GOOD.with_depth(3), np.zeros(3)), r"start has shape \(3,\), expected \(2, 24\)"),
     "size": (
-        lambda: Conic().solve(RegularizedProblem(SecondMoments.from_data(*noise(3, 7, (32, 32), 8)), depth=2, lam=1.0)),
-        r"problem has 21504 numbers in its predictor, expected at most 20000",
+        lambda: Conic().solve(RegularizedProblem(SecondMoments.from_data(*noise(3, 3, (32, 32), 8)), depth=2, lam=1.0)),
+        r"problem has 9216 numbers in its predictor, expected at most 8000",
     ),
 }
 
