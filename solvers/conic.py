@@ -180,7 +180,7 @@ class _Run:
         scale = 1.0
         if problem.depth > 2:  # the slope of s^p where s has the size that the units of the problem suggest
             scale = problem.power * program.unit ** (problem.power - 1)
-        return self._solve(program, scale * problem.thresholds[:, None, None] * np.eye(program.side, dtype=complex))
+        return self._solve(program, np.asarray(scale * problem.thresholds[:, None, None] * np.eye(program.side) + 0j))
 
     def solve_reweighted(self, values: Floats, epsilon: float) -> Floats:
         """``W_b = u φ'((Z Z^H)^{1/2})`` on the left, ``(Z^H Z)^{1/2}`` on the right; the sides in turn."""

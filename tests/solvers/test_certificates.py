@@ -206,6 +206,20 @@ def test_round_off_among_the_zeros_changes_nothing(depth):
     assert got.residual <= 1e-12
 
 
+@pytest.mark.parametrize("depth", [2, 3, 8, 16])
+def test_a_missing_singular_value_costs_nothing(depth):
+    """What the decomposition of a matrix of rank 1 leaves of the second, 1e-17, to the power 1/8 is 1%."""
+    problem = RegularizedProblem(diagonal((3, 4), 3, 3)[0].moments, depth=depth, lam=0.1)
+    rng = np.random.default_rng(0)
+    n = problem.coordinates.n_blocks
+    sizes = rng.uniform(0.5, 2.0, n)
+    u, v = rng.standard_normal((n, 3, 1)), rng.standard_normal((n, 1, 3))
+    u, v = u / np.linalg.norm(u, axis=1, keepdims=True), v / np.linalg.norm(v, axis=2, keepdims=True)
+    predictor = problem.unpack(problem.coordinates.from_blocks(sizes[:, None, None] * u * v + 0j))
+    wanted = 2 * float(problem.thresholds @ sizes**problem.power)
+    assert problem.penalty(predictor) == pytest.approx(wanted, rel=1e-13)
+
+
 @pytest.mark.parametrize("depth", [1, 2, 3])
 @pytest.mark.parametrize("n", [2, 40])
 def test_every_form_of_the_moments_gives_the_same(n, depth):
@@ -287,3 +301,25 @@ def test_bad_input_names_the_argument(name):
     call, text = BAD[name]
     with pytest.raises(ArgumentError, match=text):
         call()
+
+
+@given(
+    seed=own.seeds, depth=st.integers(2, 6), orders=st.integers(0, 12), share=st.sampled_from([1e-3, 0.1, 0.7]),
+    tied=st.booleans(), scale=st.sampled_from([1e-6, 1.0, 1e6]),
+)  # fmt: skip
+def test_spectra_of_many_orders_of_magnitude_and_ties(seed, depth, orders, share, tied, scale):
+    """Frequencies whose powers differ by up to twelve orders, ties, images and targets of any unit."""
+    images, targets = known.diagonal_data((3, 4), 1, 1, seed)
+    spectra = np.abs(oracles.dft2(images)[:, 0]).reshape(len(images), -1)
+    frequency = (spectra > 0.5 * spectra.max(axis=1, keepdims=True)).argmax(axis=1)  # the first of f and f*
+    rng = np.random.default_rng(seed)
+    powers = 10.0 ** (-orders * rng.uniform(0, 0.5, 12))
+    if tied:
+        powers[:] = rng.choice(powers[:2], 12)
+    images = scale * images * powers[frequency, None, None, None]
+    problem = RegularizedProblem(SecondMoments.from_data(images, targets, form="dense"), depth=depth, lam=1.0)
+    problem = problem.with_lam(share * lambda_max(problem))
+    got = certify(problem, known.diagonal_minimum(images, targets, depth, problem.lam))
+    assert got.kind == ("global" if depth == 2 else "local"), got.status
+    # Σ^xx is known to 1e-16 of its largest entry; in the metric of the weakest block that is the ratio of their powers
+    assert got.residual <= 1e-12 + 1e-15 * 10.0**orders
