@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -141,11 +142,34 @@ def test_depth_three_on_frequencies_far_from_the_jump(depth):
 
 
 def test_a_start_is_never_left_for_worse():
-    problem = problem_on(*noise(1, 1, (2, 3)), 3, 0.3)
-    zero = np.zeros(problem.quadratic.cross.shape)
-    best = min((Conic().solve(problem), Conic().solve(problem, zero)), key=lambda x: problem.objective_of(x.values))
-    again = Conic().solve(problem, best.values)
-    assert problem.objective_of(again.values) <= problem.objective_of(best.values) * (1 + 1e-12)
+    """From the global minimum the first, large ε leads away to a place that is 10% higher."""
+    images, targets = known.diagonal_data((3, 4), 1, 1, 0)
+    problem = problem_on(images, targets, 6, 0.6)
+    best = problem.pack(known.diagonal_minimum(images, targets, 6, problem.lam))
+    reached = Conic().solve(problem, best)
+    assert reached.stats["levels"]
+    assert problem.objective_of(reached.values) <= problem.objective_of(best) * (1 + 1e-12)
+
+
+@pytest.mark.parametrize(("c", "k"), [(2, 3), (3, 2), (2, 2), (1, 3)])
+def test_weights_are_the_slope_of_the_power_on_either_side(monkeypatch, c, k):
+    """``u p ((Z Z^H)^{1/2} + ε)^{p-1}`` and ``(Z^H Z)^{1/2}``, by functions of matrices."""
+    problem = problem_on(*noise(c, k), 3, 0.2)
+    run = module._Run(problem, cvxpy, "CLARABEL", {})
+    got = []
+    monkeypatch.setattr(module._Run, "_solve", lambda self, program, weights: got.append((program.left, weights)))
+    values = noise(c, k)[1].T @ noise(c, k, seed=1)[0].reshape(40, -1)
+    values = values[:, : problem.coordinates.size]
+    for run.count in range(2):
+        run.solve_reweighted(values, 0.1)
+    assert sorted(left for left, _ in got) == ([False, True] if min(c, k) > 1 else [False, False])
+    for left, weights in got:
+        for z, u, weight in zip(problem.coordinates.blocks(values), problem.thresholds, weights, strict=True):
+            square = z @ z.conj().T if left else z.conj().T @ z
+            values_of, vectors = scipy.linalg.eigh(square)
+            sizes = np.sqrt(np.maximum(values_of, 0.0)) + 0.1  # a missing one is the root of round-off, 1e-7
+            wanted = u * 2 / 3 * (vectors * sizes ** (-1 / 3)) @ vectors.conj().T
+            assert np.abs(weight - wanted).max() <= 1e-5 * np.abs(wanted).max()
 
 
 def test_a_path_compiles_once(monkeypatch):
@@ -154,12 +178,19 @@ def test_a_path_compiles_once(monkeypatch):
     monkeypatch.setattr(module._Program, "__init__", lambda self, *args: (made.append(1), original(self, *args))[1])
     images, targets = noise(2, 2, (2, 2))
     problem = problem_on(images, targets, 2, 0.5)
-    answers = [Conic().solve(problem.with_lam(f * problem.lam)) for f in (1.0, 0.5, 0.1)]
-    answers.append(Conic().solve(problem.with_depth(3)))
+    for asked in (*(problem.with_lam(f * problem.lam) for f in (1.0, 0.5, 0.1)), problem.with_depth(3)):
+        Conic().solve(asked)
     assert made == [1, 1]  # from depth 3 on, with more rows and columns than one: weights on the left and on the right
     assert all(program.problem.is_dcp(dpp=True) for program in module._programs[problem.moments].values())
-    fresh = problem_on(images, targets, 2, 0.5)
-    assert np.array_equal(Conic().solve(fresh).values, answers[0].values)  # nothing of the past stays
+
+
+@pytest.mark.parametrize("solver", ["CLARABEL", "SCS"])
+def test_nothing_of_the_past_stays_in_a_program(solver):
+    images, targets = noise(2, 2, (2, 2))
+    problem = problem_on(images, targets, 2, 0.5)
+    Conic(solver).solve(problem.with_lam(0.1 * problem.lam))
+    again, fresh = (Conic(solver).solve(p).values for p in (problem, problem_on(images, targets, 2, 0.5)))
+    assert np.array_equal(again, fresh)
 
 
 def test_lambda_max_and_beyond_give_zero():
