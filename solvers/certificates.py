@@ -86,11 +86,11 @@ def certify(problem: RegularizedProblem, predictor: ArrayLike, *, lower_bound: f
     """
     check_problem(problem)
     point = Point.of(problem, problem.pack(predictor))
-    gap = _gap(point, lower_bound)
     residual, value = point.residual, point.objective
     off = _beyond_rank(point)
-    if off:
+    if off:  # no predictor of the problem: its objective may be below the minimum
         return Certificate("none", None, residual, off)
+    gap = _gap(point, lower_bound)
     if gap is not None and gap <= max(CLOSE * value, _round_off(point)):
         return Certificate("global", gap, residual, f"a global minimum to {gap:.2g}, of an objective of {value:.4g}")
     known = "" if gap is None else f"; at most {gap:.2g} above the global minimum, of an objective of {value:.4g}"
