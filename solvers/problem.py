@@ -23,7 +23,7 @@ from solvers.coordinates import Coordinates
 from solvers.predictors import ROUND_OFF
 from solvers.quadratic import Quadratic, quadratic
 
-__all__ = ["RegularizedProblem"]
+__all__ = ["RegularizedProblem", "check_problem"]
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
@@ -237,3 +237,11 @@ class RegularizedProblem:
     def unpack(self, values: Floats) -> Complexes:
         """The predictor ``(H, W, K, C)`` of coordinates ``(K, D)``."""
         return self.coordinates.unpack(values)
+
+
+def check_problem(problem: RegularizedProblem) -> None:
+    """Refuse what is no problem, before one of its attributes is read."""
+    if not isinstance(problem, RegularizedProblem):
+        raise ArgumentError(
+            f"problem is a {type(problem).__name__}, expected RegularizedProblem(moments, depth=.., lam=..)"
+        )

@@ -7,6 +7,7 @@ check notices is a hole in the suite: write the test that kills it.
 from __future__ import annotations
 
 from tests.planted import (
+    certificates,
     clocks,
     closed_forms,
     conservation,
@@ -37,6 +38,7 @@ SUBJECTS = (
     closed_forms,
     clocks,
     proxes,
+    certificates,
 )
 PLANTED: dict[str, Planted] = {name: error for subject in SUBJECTS for name, error in subject.PLANTED.items()}
 assert len(PLANTED) == sum(len(subject.PLANTED) for subject in SUBJECTS), "two planted errors have one name"
