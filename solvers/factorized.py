@@ -125,7 +125,7 @@ def train_factorized(
         raise ArgumentError(f"problem is {shown(problem)}, expected a RegularizedProblem")
     n_starts, generator = check_count("n_starts", n_starts), as_generator(rng)
     iterations = check_count("max_iterations", max_iterations)
-    training = _Training(problem, _network(problem, widths))
+    training = Training(problem, _network(problem, widths))
     best, objectives = training.start(0, np.empty(0), generator), np.empty(n_starts)
     for i in range(n_starts):
         end = training.descend(training.start(i, best, generator), iterations)
@@ -160,7 +160,7 @@ def _network(problem: RegularizedProblem, widths: tuple[int, ...] | None) -> Lin
     return network
 
 
-class _Training:
+class Training:
     """The objective in the factors, as one real vector."""
 
     def __init__(self, problem: RegularizedProblem, network: LinearCNN) -> None:
@@ -246,11 +246,11 @@ class _Training:
         left, singular, right = self._singular_vectors(blocks)
         layers = factors(self.network, (left * singular[:, None, :]) @ right)
         x = self.join([self.roots * layer for layer in layers])
-        return x + NUDGE * float(np.sqrt(np.vdot(x, x) / len(x))) * self._normal(generator)
+        return x + NUDGE * float(np.sqrt(np.vdot(x, x) / len(x))) * self.normal(generator)
 
     def _random(self, generator: np.random.Generator) -> Floats:
         """Normal weights, of which the predictor has a random share of the norm of the ridge predictor."""
-        x = self._normal(generator)
+        x = self.normal(generator)
         norms = [float(np.linalg.norm(self.roots * blocks)) for blocks in (self.mild_ridge, self.predictor_blocks(x))]
         share = generator.uniform(0.2, 2.0) * norms[0] / norms[1]
         return np.asarray(x * share ** (1.0 / self.network.depth))
@@ -263,7 +263,7 @@ class _Training:
             product = layer @ product
         return product
 
-    def _normal(self, generator: np.random.Generator) -> Floats:
+    def normal(self, generator: np.random.Generator) -> Floats:
         x = generator.standard_normal(2 * int(self.cuts[-1]))
         for layer in self.split(x):
             layer.imag[self.network.half.weights == 1] = 0.0
