@@ -5,8 +5,8 @@ Left: linear CNNs trained with weight decay from many starts. Right: the minimum
     ``min (1/N) Σ‖y - Σ_f v̂_f x̂_f‖² + λ L P^{-(L-1)/L} Σ_f ‖v̂_f‖_p^p``,   p = 2/L, rank v̂_f ≤ the narrowest layer,
 
 and the same with the constant that the paper prints, without ``P^{-(L-1)/L}``. Images of a power-law spectrum, targets
-of a teacher that sees a few frequencies, λ at shares of ``lambda_max`` (of ``⟨‖x‖²⟩`` at depth 1). One cell of the JSON holds one case;
-:func:`summary` counts them.
+of a teacher that sees half of the frequencies, λ at shares of ``lambda_max`` (of ``⟨‖x‖²⟩`` at depth 1). One cell of
+the JSON holds one case; :func:`summary` counts them.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from tests.planted import (
     results,
     right_hand_sides,
     stabilised,
+    weight_decay,
 )
 from tests.planted.error import Planted
 
@@ -35,6 +36,7 @@ SUBJECTS = (
     results,
     closed_forms,
     clocks,
+    weight_decay,
 )
 PLANTED: dict[str, Planted] = {name: error for subject in SUBJECTS for name, error in subject.PLANTED.items()}
 assert len(PLANTED) == sum(len(subject.PLANTED) for subject in SUBJECTS), "two planted errors have one name"
