@@ -126,11 +126,13 @@ def train_factorized(
     n_starts, generator = check_count("n_starts", n_starts), as_generator(rng)
     iterations = check_count("max_iterations", max_iterations)
     training = Training(problem, _network(problem, widths))
-    best, objectives = training.start(0, np.empty(0), generator), np.empty(n_starts)
-    for i in range(n_starts):
+    best, objectives = training.descend(training.start(0, None, generator), iterations), np.empty(n_starts)
+    objectives[0] = training.value_and_gradient(best)[0]
+    for i in range(1, n_starts):
         end = training.descend(training.start(i, best, generator), iterations)
         objectives[i] = training.value_and_gradient(end)[0]
-        best = end if objectives[i] == objectives[: i + 1].min() else best
+        if objectives[i] < objectives[:i].min():
+            best = end
     best = training.polish(best)
     value, gradient = training.value_and_gradient(best)
     weights = training.weights(best)
@@ -202,9 +204,9 @@ class Training:
         lam = self.problem.lam
         return float(loss + lam * np.vdot(x, x)), self.join(slopes) + 2.0 * lam * x
 
-    def start(self, i: int, best: Floats, generator: np.random.Generator) -> Floats:
+    def start(self, i: int, best: Floats | None, generator: np.random.Generator) -> Floats:
         """Start number i: parts of the ridge predictor, normal weights, and changes of the best so far, in turn."""
-        if i % 3 == 0:
+        if best is None or i % 3 == 0:
             return self._part_of_ridge(generator)
         return self._random(generator) if i % 3 == 1 else self._change_of(best, generator)
 
@@ -264,6 +266,7 @@ class Training:
         return product
 
     def normal(self, generator: np.random.Generator) -> Floats:
+        """Independent normal numbers, real where the frequency is its own conjugate."""
         x = generator.standard_normal(2 * int(self.cuts[-1]))
         for layer in self.split(x):
             layer.imag[self.network.half.weights == 1] = 0.0
