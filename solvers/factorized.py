@@ -31,7 +31,7 @@ Complexes = NDArray[np.complex128]
 MEMORY = 20
 """Pairs of steps and gradients that L-BFGS keeps."""
 MILD = 1e-3
-"""λ of the ridge predictor that starts are parts of, relative to the mean power of a coefficient."""
+"""λ of the ridge predictor that starts are made of, relative to the mean power of a coefficient."""
 NUDGE = 1e-2
 """Noise on the factors of a start, relative to their mean size."""
 NEGLIGIBLE = 1e-6
@@ -81,9 +81,9 @@ def train_factorized(
     r"""Minimise ``(1/N) Σ‖y - f(x)‖² + λ Σ_l ‖w_l‖²`` over the weights of a linear CNN of the problem's depth.
 
     L-BFGS from each start, then Newton's method at the best. Three kinds of start take turns: factors of a mild ridge
-    predictor of which a random part of the singular values is left out, independent normal weights of a random scale,
-    and the best so far changed at a few frequencies. From depth 3 on ``v̂_f = 0`` is a local minimum for each f, so that
-    a start as good as chooses its frequencies.
+    predictor with its singular values times random factors, independent normal weights of a random scale, and the best
+    so far changed at a few frequencies. From depth 3 on ``v̂_f = 0`` is a local minimum for each f, which small starts
+    fall into: the first two are up to 30 and 100 times larger than the ridge predictor, so that weight decay chooses.
 
     Parameters
     ----------
@@ -205,10 +205,10 @@ class Training:
         return float(loss + lam * np.vdot(x, x)), self.join(slopes) + 2.0 * lam * x
 
     def start(self, i: int, best: Floats | None, generator: np.random.Generator) -> Floats:
-        """Start number i: parts of the ridge predictor, normal weights, and changes of the best so far, in turn."""
-        if best is None or i % 3 == 0:
-            return self._part_of_ridge(generator)
-        return self._random(generator) if i % 3 == 1 else self._change_of(best, generator)
+        """Start number i: the ridge predictor rescaled, normal weights, then two changes of the best so far, in turn."""
+        if best is None or i % 4 == 0:
+            return self._rescaled_ridge(generator)
+        return self._random(generator) if i % 4 == 1 else self._change_of(best, generator)
 
     @cached_property
     def mild_ridge(self) -> Complexes:
@@ -217,11 +217,11 @@ class Training:
         least = ridge(moments, MILD * moments.image_power / self.problem.coordinates.size)
         return least.reshape(-1, *least.shape[2:])[self.network.half.indices]
 
-    def _part_of_ridge(self, generator: np.random.Generator) -> Floats:
-        """Each singular value left out with one random probability, or scaled."""
+    def _rescaled_ridge(self, generator: np.random.Generator) -> Floats:
+        """Each singular value of the ridge predictor times a random factor, mostly above 1."""
         left, singular, right = self._singular_vectors(self.mild_ridge)
-        singular *= generator.uniform(0.3, 1.2, singular.shape)
-        singular *= generator.uniform(size=singular.shape) < generator.uniform(0.2, 1.2)
+        spread = generator.uniform(0.5, 2.0) * generator.standard_normal(singular.shape)
+        singular *= _log_uniform(1.0, 30.0, generator) * np.exp(spread)
         return self._factors_near((left * singular[:, None, :]) @ right, generator)
 
     def _change_of(self, best: Floats, generator: np.random.Generator) -> Floats:
@@ -232,7 +232,7 @@ class Training:
         for b in generator.integers(len(blocks), size=int(generator.integers(1, 4))):
             rank = int(generator.integers(self.problem.max_rank + 1))
             if rank >= ranks[b]:
-                blocks[b] = self.mild_ridge[b]
+                blocks[b] = _log_uniform(1.0, 30.0, generator) * self.mild_ridge[b]
             else:
                 blocks[b] = (left[b, :, :rank] * singular[b, :rank]) @ right[b, :rank]
         return self._factors_near(blocks, generator)
@@ -251,10 +251,10 @@ class Training:
         return x + NUDGE * float(np.sqrt(np.vdot(x, x) / len(x))) * self.normal(generator)
 
     def _random(self, generator: np.random.Generator) -> Floats:
-        """Normal weights, of which the predictor has a random share of the norm of the ridge predictor."""
+        """Normal weights, of which the predictor has a random multiple of the norm of the ridge predictor."""
         x = self.normal(generator)
         norms = [float(np.linalg.norm(self.roots * blocks)) for blocks in (self.mild_ridge, self.predictor_blocks(x))]
-        share = generator.uniform(0.2, 2.0) * norms[0] / norms[1]
+        share = _log_uniform(1.0, 100.0, generator) * norms[0] / norms[1]
         return np.asarray(x * share ** (1.0 / self.network.depth))
 
     def predictor_blocks(self, x: Floats) -> Complexes:
@@ -319,3 +319,7 @@ class Training:
     def weights(self, x: Floats) -> list[Floats]:
         """In pixel space, layer 1 first."""
         return self.network.unpack(pack_layers([layer / self.roots for layer in self.split(x)]))
+
+
+def _log_uniform(low: float, high: float, generator: np.random.Generator) -> float:
+    return float(low * (high / low) ** generator.uniform())

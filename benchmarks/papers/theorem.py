@@ -39,8 +39,8 @@ class Config:
     depths: tuple[int, ...] = (1, 2, 3, 4, 5)
     channels_outputs: tuple[tuple[int, int], ...] = ((1, 1), (2, 3), (3, 3))
     shares: tuple[float, ...] = (0.1, 0.02)
-    n_starts: int = 90
-    n_solver_starts: int = 100
+    n_starts: int = 80
+    n_solver_starts: int = 16
 
 
 TINY = Config(
