@@ -205,7 +205,7 @@ class Training:
         return float(loss + lam * np.vdot(x, x)), self.join(slopes) + 2.0 * lam * x
 
     def start(self, i: int, best: Floats | None, generator: np.random.Generator) -> Floats:
-        """Start number i: the ridge predictor rescaled, normal weights, then two changes of the best so far, in turn."""
+        """Start number i: the ridge predictor rescaled, normal weights, two changes of the best so far, in turn."""
         if best is None or i % 4 == 0:
             return self._rescaled_ridge(generator)
         return self._random(generator) if i % 4 == 1 else self._change_of(best, generator)
