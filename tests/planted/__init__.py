@@ -21,6 +21,7 @@ from tests.planted import (
     results,
     right_hand_sides,
     stabilised,
+    weight_decay,
 )
 from tests.planted.error import Planted
 
@@ -39,6 +40,7 @@ SUBJECTS = (
     clocks,
     proxes,
     certificates,
+    weight_decay,
 )
 PLANTED: dict[str, Planted] = {name: error for subject in SUBJECTS for name, error in subject.PLANTED.items()}
 assert len(PLANTED) == sum(len(subject.PLANTED) for subject in SUBJECTS), "two planted errors have one name"
