@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
 from solvers.bounds import lambda_max
 from solvers.certificates import certify
 from solvers.closed_form import diagonal, power_law, ridge, ridge_diagonal, ridge_path, ridge_power_law
@@ -15,6 +18,9 @@ from solvers.problem import RegularizedProblem
 from solvers.proximal import Proximal
 from solvers.result import Certificate, PathResult, Solution
 from solvers.solve import solve
+
+if TYPE_CHECKING:
+    from solvers.estimator import FrequencyRegressor as FrequencyRegressor
 
 __all__ = [
     "Certificate",
@@ -38,3 +44,16 @@ __all__ = [
     "ridge_power_law",
     "solve",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """``FrequencyRegressor`` is loaded when it is asked for: it needs scikit-learn (extra ``sklearn``)."""
+    if name == "FrequencyRegressor":
+        from solvers.estimator import FrequencyRegressor
+
+        return FrequencyRegressor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *(["FrequencyRegressor"] if find_spec("sklearn") else [])})
