@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.errors import DataFileError, Status
-from lineardyn.validation import check_path
+from lineardyn.validation import check_array, check_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -99,10 +99,16 @@ class Solution:
         spectra = self.predictor.transpose(2, 3, 0, 1).conj()
         return np.ascontiguousarray(np.fft.ifft2(spectra, norm="ortho").real)
 
-    def predict(self, images: Floats) -> Floats:
-        """``f(x)`` ``(N, K)`` of images ``(N, C, H, W)``."""
+    def predict(self, images: ArrayLike) -> Floats:
+        """``f(x)`` ``(N, K)`` of images ``(N, C, H, W)``.
+
+        Raises
+        ------
+        ArgumentError
+            Images of another shape than the predictor's, or not finite.
+        """
         weights = self.image
-        values = np.asarray(images, dtype=np.float64)
+        values = check_array("images", images, shape=(None, *weights.shape[1:]), why="(N, C, H, W) of the predictor")
         return values.reshape(len(values), -1) @ weights.reshape(len(weights), -1).T
 
     def plot(self) -> Figure:

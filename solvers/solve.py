@@ -104,7 +104,7 @@ def solve(
         check_count("n_starts", n_starts),
         as_generator(rng),
         check_number("tol", tol, minimum=0.0, strict=True),
-        None if start is None else problem.pack(start),
+        None if start is None else problem.pack(start, name="start"),
         progress,
     )
     begin = time.perf_counter()
@@ -173,7 +173,9 @@ def to_solution(problem: RegularizedProblem, end: Iterate, method: str, seconds:
 
 
 def _zero(problem: RegularizedProblem, settings: Settings) -> Iterate:
-    return Iterate(np.zeros_like(problem.quadratic.cross), 0, Status.SUCCESS, "nothing is learned at this weight decay")
+    return Iterate(
+        np.zeros_like(problem.quadratic.cross), 0, Status.SUCCESS, "nothing is learned from lambda_max(problem) on"
+    )
 
 
 def _ridge(problem: RegularizedProblem, settings: Settings) -> Iterate:
