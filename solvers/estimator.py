@@ -200,7 +200,8 @@ class FrequencyRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
         return given
 
     def _problem(self, rows: Floats, y: Floats, shape: tuple[int, int, int], alpha: float) -> RegularizedProblem:
-        moments = SecondMoments.from_data(rows.reshape(-1, *shape), y.reshape(len(y), -1))
+        # a stream is read once, as dense or samples: the modes form would refuse targets that are all zero
+        moments = SecondMoments.from_batches(iter([(rows.reshape(-1, *shape), y.reshape(len(y), -1))]))
         return RegularizedProblem(moments, depth=self.depth, lam=alpha, rank=self.rank)
 
     def __sklearn_tags__(self) -> Any:
