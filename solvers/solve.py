@@ -173,9 +173,7 @@ def to_solution(problem: RegularizedProblem, end: Iterate, method: str, seconds:
 
 
 def _zero(problem: RegularizedProblem, settings: Settings) -> Iterate:
-    return Iterate(
-        np.zeros_like(problem.quadratic.cross), 0, Status.SUCCESS, "nothing is learned from lambda_max(problem) on"
-    )
+    return Iterate(np.zeros_like(problem.quadratic.cross), 0, Status.SUCCESS, "nothing is learned at this weight decay")
 
 
 def _ridge(problem: RegularizedProblem, settings: Settings) -> Iterate:

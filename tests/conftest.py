@@ -17,9 +17,10 @@ if "LINEARDYN_DATA" not in os.environ and _DATA.is_dir():
 
 def _clear_stale_kernels() -> None:
     """numba's disk cache does not see that a jitted helper in another file changed (numba#1833)."""
-    package = Path(__file__).resolve().parents[1] / "lineardyn"
-    newest = max(file.stat().st_mtime for file in package.rglob("_*kernels.py"))
-    for cached in package.rglob("__pycache__/*kernels.*.nb[ic]"):
+    root = Path(__file__).resolve().parents[1]
+    packages = [root / "lineardyn", root / "solvers"]
+    newest = max(file.stat().st_mtime for package in packages for file in package.rglob("_*kernels.py"))
+    for cached in (file for package in packages for file in package.rglob("__pycache__/*kernels.*.nb[ic]")):
         if cached.stat().st_mtime < newest:
             cached.unlink(missing_ok=True)
 
