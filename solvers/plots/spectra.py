@@ -135,6 +135,11 @@ def plot_spectrum(
     figure
         Draw on this (sub)figure instead of a new one.
 
+    Raises
+    ------
+    ArgumentError
+        Moments of images of another shape, or of one pixel.
+
     Notes
     -----
     The sensitivity of f to frequency f is ‖v̂_f‖. Weight decay takes least from the frequencies in which the data vary
@@ -147,6 +152,8 @@ def plot_spectrum(
     if not isinstance(moments, SecondMoments) or moments.image_shape != (shape[3], *shape[:2]):
         came = moments.image_shape if isinstance(moments, SecondMoments) else type(moments).__name__
         raise ArgumentError(f"moments is {came}, expected SecondMoments of images {(shape[3], *shape[:2])}")
+    if moments.image_shape[1:] == (1, 1):
+        raise ArgumentError("moments are of images of one pixel, expected more: they have no frequency but 0")
     figure = figure_for(figure, WIDTH, 5.6)
     above, below = figure.subplots(2, 1)
     power = moments.power_spectrum().sum(axis=0)
