@@ -186,11 +186,15 @@ class RegularizedProblem:
         return 0.5 * float(np.vdot(values, slope - self.quadratic.cross)) + self.half_penalty(values)
 
     def half_gap(self, values: Floats, slope: Floats) -> float:
-        """h minus the best lower bound that scaling the residual gives, at depth 2 without a rank constraint.
+        """h minus a lower bound of its minimum, at depths 1 and 2 without a rank constraint.
 
-        With residual ``ρ = y - Vx`` the point ``t ρ`` is dual feasible where ``t ‖slope_b‖ ≤ u_b`` in every block, and
-        bounds h + ½⟨‖y‖²⟩ by ``t⟨y, ρ⟩ - ½t²⟨‖ρ‖²⟩``.
+        At depth 1 h is strongly convex, and ``‖gradient‖²/2λ`` bounds the difference. At depth 2, with residual
+        ``ρ = y - Vx``, the point ``t ρ`` is dual feasible where ``t ‖slope_b‖ ≤ u_b`` in every block, and bounds
+        h + ½⟨‖y‖²⟩ by ``t⟨y, ρ⟩ - ½t²⟨‖ρ‖²⟩``.
         """
+        if self.depth == 1:
+            gradient = slope + self.lam * values
+            return 0.5 * float(np.vdot(gradient, gradient)) / self.lam
         cross, power = self.quadratic.cross, self.quadratic.target_power
         largest = self.coordinates.singular_values(slope).max(axis=1)
         steep = largest > 0
