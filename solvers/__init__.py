@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
 from solvers.bounds import lambda_max
 from solvers.certificates import certify
 from solvers.closed_form import diagonal, power_law, ridge, ridge_diagonal, ridge_path, ridge_power_law
@@ -18,6 +21,9 @@ from solvers.prox import prox, schatten_prox
 from solvers.proximal import Proximal
 from solvers.result import Certificate, PathResult, Solution
 from solvers.solve import solve
+
+if TYPE_CHECKING:
+    from solvers.estimator import FrequencyRegressor as FrequencyRegressor
 
 __all__ = [
     "Certificate",
@@ -49,3 +55,16 @@ __all__ = [
     "solve",
     "train_factorized",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """``FrequencyRegressor`` is loaded when it is asked for: it needs scikit-learn (extra ``sklearn``)."""
+    if name == "FrequencyRegressor":
+        from solvers.estimator import FrequencyRegressor
+
+        return FrequencyRegressor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *(["FrequencyRegressor"] if find_spec("sklearn") else [])})

@@ -73,7 +73,7 @@ def lambda_max(problem: RegularizedProblem) -> float:
         return 0.0
     if problem.depth == 1:
         return float("inf")
-    weights = problem.thresholds / problem.lam
+    weights = problem.with_lam(1.0).thresholds  # not u_b/λ: no bit of the answer may depend on λ
     if problem.depth == 2:
         return float((norms / weights).max())
     p = problem.power

@@ -68,6 +68,8 @@ def path(
             f"RegularizedProblem(moments, depth=2, lam=1.0)"
         )
     values = check_array("lams", lams, shape=(None,), why="a list of λ")
+    if not len(values):
+        raise ArgumentError("lams is empty, expected at least one λ")
     for i, lam in enumerate(values):
         check_number(f"lams[{i}]", lam, minimum=0.0, strict=True)
     check_number("tol", tol, minimum=0.0, strict=True)

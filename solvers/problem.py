@@ -196,11 +196,15 @@ class RegularizedProblem:
         return 0.5 * float(np.vdot(values, slope - self.quadratic.cross)) + self.half_penalty(values)
 
     def half_gap(self, values: Floats, slope: Floats) -> float:
-        """h minus the best lower bound that scaling the residual gives, at depth 2 without a rank constraint.
+        """h minus a lower bound of its minimum, at depths 1 and 2 without a rank constraint.
 
-        With residual ``ρ = y - Vx`` the point ``t ρ`` is dual feasible where ``t ‖slope_b‖ ≤ u_b`` in every block, and
-        bounds h + ½⟨‖y‖²⟩ by ``t⟨y, ρ⟩ - ½t²⟨‖ρ‖²⟩``.
+        At depth 1 h is strongly convex, and ``‖gradient‖²/2λ`` bounds the difference. At depth 2, with residual
+        ``ρ = y - Vx``, the point ``t ρ`` is dual feasible where ``t ‖slope_b‖ ≤ u_b`` in every block, and bounds
+        h + ½⟨‖y‖²⟩ by ``t⟨y, ρ⟩ - ½t²⟨‖ρ‖²⟩``.
         """
+        if self.depth == 1:
+            gradient = slope + self.lam * values
+            return 0.5 * float(np.vdot(gradient, gradient)) / self.lam
         cross, power = self.quadratic.cross, self.quadratic.target_power
         largest = self.coordinates.singular_values(slope).max(axis=1)
         steep = largest > 0
@@ -215,21 +219,21 @@ class RegularizedProblem:
         """The objective of coordinates ``(K, D)``."""
         return self.quadratic.loss(values) + self.penalty_of(values)
 
-    def pack(self, predictor: ArrayLike) -> Floats:
+    def pack(self, predictor: ArrayLike, *, name: str = "predictor") -> Floats:
         """Coordinates ``(K, D)`` of a predictor ``(H, W, K, C)``, which must be that of a real function."""
         spectrum = np.asarray(predictor)
         if spectrum.shape != self.predictor_shape or spectrum.dtype.kind not in "biufc":
             raise ArgumentError(
-                f"predictor has shape {spectrum.shape} and dtype {spectrum.dtype}, expected numbers "
+                f"{name} has shape {spectrum.shape} and dtype {spectrum.dtype}, expected numbers "
                 f"{self.predictor_shape}: (H, W, K, C) of the moments"
             )
         if not np.isfinite(spectrum).all():
-            raise ArgumentError("predictor holds NaN or infinity, expected finite numbers: remove or replace them")
+            raise ArgumentError(f"{name} holds NaN or infinity, expected finite numbers: remove or replace them")
         values = self.coordinates.pack(spectrum.astype(np.complex128))
         off = float(np.linalg.norm(spectrum - self.coordinates.unpack(values)))
         if off > ASYMMETRY * max(float(np.linalg.norm(spectrum)), np.finfo(float).tiny):
             raise ArgumentError(
-                f"predictor breaks the conjugate symmetry v̂[f*] = conj(v̂[f]) by {off:.3g}, expected that of a real "
+                f"{name} breaks the conjugate symmetry v̂[f*] = conj(v̂[f]) by {off:.3g}, expected that of a real "
                 f"function: transform a real predictor w with conj(fft2(w, norm='ortho'))"
             )
         return values

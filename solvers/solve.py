@@ -104,7 +104,7 @@ def solve(
         check_count("n_starts", n_starts),
         as_generator(rng),
         check_number("tol", tol, minimum=0.0, strict=True),
-        None if start is None else problem.pack(start),
+        None if start is None else problem.pack(start, name="start"),
         progress,
     )
     begin = time.perf_counter()
