@@ -196,19 +196,24 @@ class RegularizedProblem:
         return 0.5 * float(np.vdot(values, slope - self.quadratic.cross)) + self.half_penalty(values)
 
     def half_gap(self, values: Floats, slope: Floats) -> float:
-        """h minus the best lower bound that scaling the residual gives, at depth 2 without a rank constraint.
+        """h minus the best lower bound that scaling the residual gives, at depths 1 and 2 without a rank constraint.
 
-        With residual ``ρ = y - Vx`` the point ``t ρ`` is dual feasible where ``t ‖slope_b‖ ≤ u_b`` in every block, and
-        bounds h + ½⟨‖y‖²⟩ by ``t⟨y, ρ⟩ - ½t²⟨‖ρ‖²⟩``.
+        With residual ``ρ = y - Vx`` the point ``t ρ`` bounds ``h + ½⟨‖y‖²⟩`` by ``t⟨y, ρ⟩ - ½t²⟨‖ρ‖²⟩``, at depth 2
+        where it is feasible, ``t ‖slope_b‖ ≤ u_b`` in every block, and less ``t² Σ_b ‖slope_b‖²/(4u_b)`` at depth 1.
         """
         cross, power = self.quadratic.cross, self.quadratic.target_power
-        largest = self.coordinates.singular_values(slope).max(axis=1)
-        steep = largest > 0
-        feasible = float(np.min(self.thresholds[steep] / largest[steep], initial=np.inf))
         square = power + float(np.vdot(values, slope - cross))
         product = power - float(np.vdot(cross, values))
-        scale = min(feasible, product / square if square > 0 else np.inf)
-        bound = scale * product - 0.5 * scale**2 * square if np.isfinite(scale) else 0.5 * power
+        curved, feasible = square, np.inf
+        if self.depth == 1:
+            columns = self.thresholds[self.coordinates.block_of_column]
+            curved += 0.5 * float(np.sum((slope / columns) * slope))
+        else:
+            largest = self.coordinates.singular_values(slope).max(axis=1)
+            steep = largest > 0
+            feasible = float(np.min(self.thresholds[steep] / largest[steep], initial=np.inf))
+        scale = min(feasible, product / curved if curved > 0 else np.inf)
+        bound = scale * product - 0.5 * scale**2 * curved if np.isfinite(scale) else 0.5 * power
         return 0.5 * square + self.half_penalty(values) - bound
 
     def objective_of(self, values: Floats) -> float:
