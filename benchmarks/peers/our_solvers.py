@@ -29,3 +29,11 @@ def path_from_images(
     if warm:
         return [solution.predictor for solution in path(given, lams, tol=tol)]
     return [solve(given.with_lam(float(lam)), tol=tol).predictor for lam in lams]
+
+
+def ridge_path_from_images(problem: Regression, lams: Floats) -> Sequence[Complexes]:
+    """One predictor for each λ, L = 1."""
+    from lineardyn import SecondMoments
+    from solvers import ridge_path
+
+    return ridge_path(SecondMoments.from_data(problem.images, problem.targets), lams)
