@@ -41,6 +41,15 @@ class Status(Enum):
         "Gradient descent diverged: the learning rate is above the stability limit; "
         "lower it (lineardyn.max_learning_rate gives the limit at given weights)."
     )
+    MAX_ITERATIONS = (
+        "The solver reached its largest number of iterations before the tolerance: loosen tol, start from a nearby "
+        "solution (solvers.path), or take another method."
+    )
+    TIME_LIMIT = "The time allowed was over before the bounds met: the gap is what is known; allow more time, or take it."
+    INACCURATE = (
+        "The conic solver reported an inaccurate solution: see the gap of the certificate; take another of cvxpy's "
+        "solvers, or a method of this library."
+    )
     WORKER_LOST = (
         "A worker process died each time that it took up this run: give it more memory or fewer runs at once; an "
         "Executor that broke cannot be used again, pass a function that makes one, as "

@@ -171,7 +171,7 @@ def test_power_law_is_the_diagonal_form_with_that_spectrum():
         (lambda m: ridge(np.eye(2), 1.0), "moments is a ndarray, expected SecondMoments"),
         (lambda m: ridge_power_law(np.ones(3), 1.0, gamma=1.0, alpha=2.0), "least_squares has shape"),
         (lambda m: ridge_power_law(np.ones((1, 2, 1, 1)), 1.0, gamma=0.0, alpha=2.0), "gamma is 0"),
-        (lambda m: ridge_power_law(np.full((1, 2, 1, 1), np.nan), 1.0, gamma=1.0, alpha=2.0), "holds NaN"),
+        (lambda m: ridge_power_law(np.full((1, 2, 1, 1), np.nan), 1.0, gamma=1.0, alpha=2.0), "holds nan"),
     ],
 )
 def test_bad_input_names_the_argument(call, text):

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.linalg
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from lineardyn.errors import ArgumentError
-from lineardyn.fourier import fft2
 from lineardyn.moments import SecondMoments
 from lineardyn.validation import check_number
 
-__all__ = ["ridge", "ridge_diagonal", "ridge_power_law"]
+__all__ = ["check_moments", "ridge"]
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
@@ -59,7 +58,7 @@ def ridge(moments: SecondMoments, lam: float) -> Complexes:
     >>> np.fft.ifft2(predictor[:, :, 0, 0].conj(), norm="ortho").real.round(6)
     array([[0.3, 0. ]])
     """
-    _check_moments(moments)
+    check_moments(moments)
     penalty = check_number("lam", lam, minimum=0.0)
     # times √weights the packed coordinates are an orthonormal basis of the images, so that the penalty stays λ‖w‖²
     root = np.sqrt(moments.weights)
@@ -76,99 +75,8 @@ def ridge(moments: SecondMoments, lam: float) -> Complexes:
     return _unpack(moments, weights / root)
 
 
-def ridge_diagonal(moments: SecondMoments, lam: float) -> Complexes:
-    r"""The same when Σ^xx is diagonal in frequency and channel: ``v = v_LS τ/(λ + τ)`` [Godfrey et al. eq 4.18].
-
-    ``τ_cf = ⟨|x̂_cf|²⟩``, ``v_LS = Σ^{yx̂}_cf / τ_cf``; 0 where ``τ_cf = 0``. For other statistics it is the
-    diagonal approximation. It equals :func:`ridge` exactly when no two Fourier coefficients correlate.
-
-    Parameters
-    ----------
-    moments
-        Statistics of the data; of Σ^xx the power spectrum alone is read.
-    lam
-        λ ≥ 0.
-
-    Returns
-    -------
-    Complex predictor ``(H, W, K, C)``.
-
-    Raises
-    ------
-    ArgumentError
-        ``lam`` negative or not finite; ``moments`` of another type.
-
-    Examples
-    --------
-    >>> from lineardyn.moments import SecondMoments
-    >>> moments = SecondMoments.from_data([[[[2.0, 0.0]]], [[[0.0, 2.0]]]], [[1.0], [3.0]])  # Σ^xx = 2·1
-    >>> abs(ridge_diagonal(moments, lam=2.0) - ridge(moments, lam=2.0)).max() < 1e-15
-    np.True_
-    """
-    _check_moments(moments)
-    penalty = check_number("lam", lam, minimum=0.0)
-    tau = moments.power_spectrum()
-    live = tau > tau.max() * tau.size * np.finfo(float).eps
-    cross = fft2(moments.sigma_yx).conj()  # Σ^{yx̂} (K, C, H, W) = v_LS τ
-    predictor = np.where(live, cross / np.where(live, tau + penalty, 1.0), 0.0)
-    return np.ascontiguousarray(predictor.transpose(2, 3, 0, 1))
-
-
-def ridge_power_law(
-    least_squares: ArrayLike, lam: float, *, gamma: float, alpha: float, beta: float | None = None
-) -> Complexes:
-    r"""Ridge under a power-law spectrum ``τ = γ/(|u|^α + |v|^β)``: ``v = v_LS / (1 + (λ/γ)(|u|^α + |v|^β))``.
-
-    High frequencies shrink most; DC, where τ = ∞, not at all [Godfrey et al. eq 4.20].
-
-    Parameters
-    ----------
-    least_squares
-        ``v_LS`` ``(H, W, K, C)``, complex or real.
-    lam
-        λ ≥ 0.
-    gamma
-        γ > 0, the power at ``|u|^α + |v|^β = 1``.
-    alpha, beta
-        Exponents > 0 of the row and column frequencies (cycles per image, on the torus); ``beta=None`` is alpha.
-
-    Returns
-    -------
-    Complex predictor ``(H, W, K, C)``.
-
-    Raises
-    ------
-    ArgumentError
-        A number out of its range; ``least_squares`` of another rank or not finite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> ridge_power_law(np.ones((1, 4, 1, 1)), 1.0, gamma=1.0, alpha=2.0).real.ravel()
-    array([1. , 0.5, 0.2, 0.5])
-    """
-    try:
-        start = np.asarray(least_squares)
-    except ValueError:
-        raise ArgumentError("least_squares is no array, expected numbers (H, W, K, C)") from None
-    if start.ndim != 4 or start.dtype.kind not in "biufc" or not start.size:
-        raise ArgumentError(
-            f"least_squares has shape {start.shape} and dtype {start.dtype}, expected numbers (H, W, K, C): "
-            f"the predictor of ridge(moments, 0)"
-        )
-    if not np.isfinite(start).all():
-        raise ArgumentError("least_squares holds NaN or infinity, expected finite numbers: remove or replace them")
-    penalty = check_number("lam", lam, minimum=0.0)
-    power = check_number("gamma", gamma, minimum=0.0, strict=True)
-    exponents = [check_number("alpha", alpha, minimum=0.0, strict=True)]
-    exponents.append(exponents[0] if beta is None else check_number("beta", beta, minimum=0.0, strict=True))
-    u, v = (np.abs(np.fft.fftfreq(n) * n) for n in start.shape[:2])
-    inverse_tau = (u[:, None] ** exponents[0] + v ** exponents[1]) / power
-    shrunk: Complexes = start / (1.0 + penalty * inverse_tau)[:, :, None, None] + 0j
-    return shrunk
-
-
-def _check_moments(moments: SecondMoments) -> None:
+def check_moments(moments: SecondMoments) -> None:
+    """Refuse what is no :class:`lineardyn.SecondMoments`."""
     if not isinstance(moments, SecondMoments):
         raise ArgumentError(
             f"moments is a {type(moments).__name__}, expected SecondMoments: make them with "

@@ -1,0 +1,59 @@
+"""Singular values of the blocks of a predictor in real coordinates, without a call of LAPACK for each."""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from solvers._prox_kernels import JIT, rotate, scaled_columns, square_norm, triangle
+
+
+@njit(**JIT)
+def read_block(values, first, paired, channels, out):
+    """Block ``(K, C)`` of coordinates ``(K, D)``; whether any entry differs from zero."""
+    found = False
+    for k in range(values.shape[0]):
+        for c in range(channels):
+            real = values[k, first + c]
+            imaginary = values[k, first + channels + c] if paired else 0.0
+            out[k, c] = complex(real, imaginary)
+            found = found or real != 0.0 or imaginary != 0.0
+    return found
+
+
+@njit(**JIT)
+def block_singular_values(values, starts, channels, out):
+    """``out (F, min(K, C))``, in no order."""
+    outputs = values.shape[0]
+    small, large = min(outputs, channels), max(outputs, channels)
+    block = np.empty((outputs, channels), dtype=np.complex128)
+    columns = np.empty((small, large), dtype=np.complex128)
+    rows = np.empty((small, small), dtype=np.complex128)
+    for b in range(starts.size - 1):
+        if not read_block(values, starts[b], starts[b + 1] - starts[b] > channels, channels, block):
+            out[b] = 0.0
+            continue
+        exponent = scaled_columns(block, columns)
+        if small == 1:
+            out[b, 0] = math.ldexp(math.sqrt(square_norm(columns[0])), exponent)
+            continue
+        triangle(columns, rows)
+        rotate(rows)
+        for i in range(small):
+            out[b, i] = math.ldexp(math.sqrt(square_norm(rows[i])), exponent)
+
+
+@njit(**JIT)
+def add_block_grams(rows, gain, channels, out):
+    """``Σ_n gain_n z z^T`` of each block's 2C packed numbers: ``rows (N, C·2·F)``, ``out (F, 2C, 2C)``."""
+    n_blocks = out.shape[0]
+    z = np.empty(2 * channels)
+    for n in range(rows.shape[0]):
+        row, weight = rows[n], gain[n]
+        for b in range(n_blocks):
+            for c in range(channels):
+                z[c] = row[2 * c * n_blocks + b]
+                z[channels + c] = row[(2 * c + 1) * n_blocks + b]
+            for i in range(2 * channels):
+                for j in range(2 * channels):
+                    out[b, i, j] += weight * z[i] * z[j]

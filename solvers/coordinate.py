@@ -1,0 +1,151 @@
+"""Block coordinate descent on second moments, any depth, with or without a rank constraint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineardyn.errors import Status
+from solvers._coordinate_kernels import sweep
+from solvers.extrapolation import Extrapolation
+from solvers.iterate import Iterate
+from solvers.newton import newton_step
+from solvers.problem import RegularizedProblem
+
+__all__ = ["Coordinate"]
+
+Floats = NDArray[np.float64]
+LOOK = 10
+"""Sweeps between looks at the gap."""
+AT_ONCE = 24
+"""Lines of Σ^xx are computed for this many frequencies at a time, or for half as many as have them."""
+SETTLED = 1e-3
+"""A non-convex descent has settled where a sweep moves less than this share of the tolerance."""
+POLISHES = 12
+
+
+@dataclass(frozen=True)
+class Coordinate:
+    """Each frequency in turn goes to the minimum of a majoriser; extrapolated, and polished by Newton's method.
+
+    Of Σ^xx the lines of frequencies that are ever kept are formed. h never rises. At depth 2 without a rank
+    constraint it ends with the duality gap below ``tol`` of the objective, else where a sweep moves nothing more.
+
+    Parameters
+    ----------
+    max_sweeps : int
+        Visits to all blocks before it gives up.
+    memory : int
+        Sweeps that the extrapolation looks back on.
+    """
+
+    max_sweeps: int = 100_000
+    memory: int = 8
+
+    def solve(self, problem: RegularizedProblem, start: Floats | None = None, *, tol: float = 1e-8) -> Iterate:
+        """Descend from coordinates ``(K, D)``, from zero if none are given."""
+        return _Descent(problem, start, tol, self).run()
+
+
+class _Descent:
+    """One descent: the iterate, its slope, and what is remembered of the way."""
+
+    def __init__(self, problem: RegularizedProblem, start: Floats | None, tol: float, solver: Coordinate) -> None:
+        quadratic = problem.quadratic
+        self.problem, self.tol, self.solver = problem, tol, solver
+        self.values = np.zeros_like(quadratic.cross) if start is None else np.array(start, order="C")
+        self.values[:, quadratic.curvatures[problem.coordinates.block_of_column] == 0] = 0.0
+        self.slope = quadratic.gradient(self.values) if self.values.any() else -quadratic.cross
+        self.lines, self.wanted = quadratic.lines, np.zeros(problem.coordinates.n_blocks)
+        self.form(problem.coordinates.singular_values(self.values).max(axis=1))
+        self.sweeps = 0
+        self.vectors = min(problem.n_outputs, problem.image_shape[0]) == 1
+
+    def run(self) -> Iterate:
+        memory = Extrapolation(self.solver.memory)
+        scale = 0.5 * self.problem.quadratic.target_power
+        while self.sweeps < self.solver.max_sweeps:
+            moved = self.sweep()
+            if self.form(self.wanted):
+                continue
+            settled = moved <= SETTLED * self.tol * scale
+            if settled or self.sweeps % LOOK == 0:
+                if settled and self.vectors:
+                    self.polish()
+                scale = self.scale
+                if self.done(moved, scale):
+                    return self.end(Status.SUCCESS)
+            memory.add(self.values, self.slope)
+            if memory.full:
+                self.extrapolate(memory)
+        return self.end(Status.MAX_ITERATIONS)
+
+    def sweep(self) -> float:
+        """Visit all blocks once; Σ ℓ‖move‖²."""
+        problem, quadratic = self.problem, self.problem.quadratic
+        moved = sweep(
+            self.values,
+            self.slope,
+            self.lines.lines,
+            problem.coordinates.starts,
+            quadratic.curvatures,
+            problem.thresholds,
+            problem.depth,
+            problem.max_rank,
+            problem.image_shape[0],
+            self.lines.formed,
+            self.wanted,
+        )
+        self.sweeps += 1
+        return float(moved)
+
+    def form(self, wanted: Floats) -> bool:
+        """Compute lines of G where a block is wanted that has none; False where all are there.
+
+        Those wanted most come first, then those nearest to being wanted: a few at once cost little more than one.
+        """
+        missing = ~self.lines.formed
+        if not np.any(wanted[missing] > 0):
+            return False
+        steep = self.problem.coordinates.singular_values(self.slope).max(axis=1) / self.problem.thresholds
+        order = np.lexsort((-steep, -wanted))
+        chosen = order[missing[order]][: max(AT_ONCE, np.count_nonzero(self.lines.formed) // 2)]
+        self.lines.form(chosen)
+        return True
+
+    @property
+    def scale(self) -> float:
+        """Half the objective, which h + ½⟨‖y‖²⟩ is."""
+        return self.problem.half_objective(self.values, self.slope) + 0.5 * self.problem.quadratic.target_power
+
+    def done(self, moved: float, scale: float) -> bool:
+        """Whether the tolerance is met."""
+        if self.problem.convex:
+            floor = np.finfo(float).eps * self.problem.quadratic.target_power
+            return self.problem.half_gap(self.values, self.slope) <= max(self.tol * scale, floor)
+        return moved <= SETTLED * self.tol * scale
+
+    def extrapolate(self, memory: Extrapolation) -> None:
+        """Jump ahead where that lowers h."""
+        ahead = memory.combine()
+        memory.restart()
+        if ahead is None or self.problem.bounds_rank:
+            return
+        if self.problem.half_objective(*ahead) < self.problem.half_objective(self.values, self.slope):
+            self.values, self.slope = ahead
+
+    def polish(self) -> None:
+        """Newton's method on the support, as long as it moves."""
+        for _ in range(POLISHES):
+            after = newton_step(self.problem, self.values, self.slope)
+            if after is None:
+                return
+            change = float(np.abs(after[0] - self.values).max())
+            self.values, self.slope = after
+            if change <= 4 * np.finfo(float).eps * float(np.abs(self.values).max()):
+                return
+
+    def end(self, status: Status) -> Iterate:
+        return Iterate(self.values, self.sweeps, status, f"block coordinate descent, {self.sweeps} sweeps")

@@ -1,0 +1,100 @@
+"""Σ^xx in real coordinates, in lines that are computed when a solver first moves their frequency."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineardyn.moments import SecondMoments
+from lineardyn.sources import PIECE_BYTES, slices
+from solvers._block_kernels import add_block_grams
+from solvers.coordinates import Coordinates
+
+__all__ = ["Gram"]
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+class Gram:
+    """The matrix G ``(D, D)``: given in the dense form, else the sum over rows of the statistics, line by line.
+
+    A sparse predictor needs the lines of the frequencies that it uses; they cost 2·N·D operations each, which for
+    thousands of images is more than all the rest of a solution. What has not been computed takes no memory.
+
+    Attributes
+    ----------
+    formed : (F,)
+        The blocks whose lines have been computed.
+    """
+
+    def __init__(self, moments: SecondMoments, coordinates: Coordinates) -> None:
+        self.moments, self.coordinates = moments, coordinates
+        self.formed = np.full(coordinates.n_blocks, moments.statistics.dense)
+
+    @cached_property
+    def lines(self) -> Floats:
+        """``(D, D)``: rows of G; those of block b hold numbers where ``formed[b]``."""
+        stats, columns = self.moments.statistics, self.coordinates
+        if not stats.dense:
+            return np.empty((columns.size, columns.size))
+        lines: Floats = stats.matrix[np.ix_(columns.order, columns.order)]
+        lines *= columns.scales
+        lines *= columns.scales[:, None]
+        return lines
+
+    def whole(self) -> Floats:
+        """All lines."""
+        if not self.formed.any():
+            self.lines[:] = 0.0
+            for rows in self._pieces():
+                self.lines += rows.T @ rows  # numpy sees the square of one matrix, and takes half the work
+            self.formed[:] = True
+        elif not self.formed.all():
+            self.form(np.flatnonzero(~self.formed))
+        return self.lines
+
+    def form(self, blocks: NDArray[np.int64]) -> None:
+        """The lines of these blocks."""
+        stats, columns = self.moments.statistics, self.coordinates
+        places = np.flatnonzero(np.isin(columns.block_of_column, blocks))
+        packed = columns.order[places]
+        total = np.zeros((len(places), stats.rows.shape[1]))
+        for part in self._slices():
+            total += (stats.rows[part][:, packed] * stats.gain[part][:, None]).T @ stats.rows[part]
+        self.lines[places] = columns.take(total) * columns.scales[places][:, None]
+        self.formed[blocks] = True
+
+    @cached_property
+    def diagonal_blocks(self) -> Floats:
+        """``(F, w, w)``, w = 2C: G within each block, padded with zeros."""
+        columns = self.coordinates
+        width = int(np.diff(columns.starts).max())
+        blocks = np.zeros((columns.n_blocks, width, width))
+        if self.formed.all():
+            for b, (first, last) in enumerate(zip(columns.starts[:-1], columns.starts[1:], strict=True)):
+                blocks[b, : last - first, : last - first] = self.lines[first:last, first:last]
+            return blocks
+        stats, counts = self.moments.statistics, columns.half.weights
+        for part in self._slices():
+            add_block_grams(stats.rows[part], stats.gain[part], self.moments.image_shape[0], blocks)
+        single = counts == 1
+        channels = self.moments.image_shape[0]
+        blocks[single, channels:] = 0.0
+        blocks[single, :, channels:] = 0.0
+        return np.asarray(blocks * counts[:, None, None])
+
+    def _pieces(self) -> Iterator[Floats]:
+        """The rows in coordinates, times the root of their weights."""
+        stats, columns = self.moments.statistics, self.coordinates
+        for part in self._slices():
+            rows = columns.take(stats.rows[part])
+            rows *= np.sqrt(stats.gain[part])[:, None]
+            yield rows
+
+    def _slices(self) -> Iterator[slice]:
+        """Of the rows, which may be more than memory holds."""
+        return slices(len(self.moments.statistics.gain), max(256, PIECE_BYTES // (8 * self.coordinates.size)))

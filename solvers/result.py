@@ -1,0 +1,234 @@
+"""What the solvers give back: one solution, or one for each λ of a path."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineardyn.errors import DataFileError, Status
+from lineardyn.validation import check_path
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Certificate", "PathResult", "Solution"]
+
+Floats = NDArray[np.float64]
+Complexes = NDArray[np.complex128]
+FILE_FORMAT = "lineardyn solutions 1"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What independent code says of a predictor.
+
+    Attributes
+    ----------
+    kind : "global", "local" or "none"
+        Proven within ``gap`` of the global minimum, and that is close; a local minimum that no single frequency can
+        improve on; neither.
+    gap : float or None
+        Objective minus a proven lower bound, absolute; None where no lower bound is known.
+    residual : float
+        How far the prox map moves the predictor, in the metric of each block and relative to √⟨‖y‖²⟩: 0 wherever no
+        single frequency can improve on it.
+    status : str
+        The same in plain words.
+    """
+
+    kind: str
+    gap: float | None
+    residual: float
+    status: str
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A regularised minimiser: what :func:`solvers.solve` returns.
+
+    Attributes
+    ----------
+    predictor : (H, W, K, C)
+        v̂ with ``f(x) = Σ v̂[u, v, :, c] x̂[c, u, v]``, conjugate symmetric.
+    objective : float
+        ``(1/N) Σ‖y - f(x)‖² + penalty``.
+    penalty : float
+        ``μ Σ_f ‖v̂_f‖_p^p = λ min Σ_l ‖w_l‖²``, λ included.
+    certificate : Certificate
+        How far it is proven to be the minimum.
+    status, message : Status, str
+        How the computation ended, and in words: the method, why it was chosen, and what it took.
+    depth, lam, rank : int, float, int or None
+        Of the problem.
+    stats : dict
+        Counts and seconds.
+    """
+
+    predictor: Complexes
+    objective: float
+    penalty: float
+    certificate: Certificate
+    status: Status
+    message: str
+    depth: int
+    lam: float
+    rank: int | None
+    stats: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def loss(self) -> float:
+        """``(1/N) Σ‖y - f(x)‖²``."""
+        return self.objective - self.penalty
+
+    @property
+    def active(self) -> NDArray[np.bool_]:
+        """``(H, W)``: the frequencies that the predictor keeps."""
+        return np.asarray(np.any(self.predictor != 0, axis=(2, 3)))
+
+    @property
+    def image(self) -> Floats:
+        """The predictor in pixels ``(K, C, H, W)``: ``f(x)_k = Σ image[k] · x``."""
+        spectra = self.predictor.transpose(2, 3, 0, 1).conj()
+        return np.ascontiguousarray(np.fft.ifft2(spectra, norm="ortho").real)
+
+    def predict(self, images: Floats) -> Floats:
+        """``f(x)`` ``(N, K)`` of images ``(N, C, H, W)``."""
+        weights = self.image
+        values = np.asarray(images, dtype=np.float64)
+        return values.reshape(len(values), -1) @ weights.reshape(len(weights), -1).T
+
+    def plot(self) -> Figure:
+        """The predictor's spectrum and its images."""
+        from solvers.plots import plot_solution
+
+        return plot_solution(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one ``.npz``, whole or not at all."""
+        _save([self], path)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Solution:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        DataFileError
+            If the file is missing or holds no solution, or several (then :meth:`PathResult.load`).
+        """
+        solutions = _load(path)
+        if len(solutions) != 1:
+            raise DataFileError(f"path {str(path)!r} holds {len(solutions)} solutions, expected one: PathResult.load")
+        return solutions[0]
+
+
+@dataclass(frozen=True)
+class PathResult(Sequence[Solution]):
+    """One :class:`Solution` for each λ, in the order asked for: what :func:`solvers.path` returns."""
+
+    solutions: tuple[Solution, ...]
+
+    @overload
+    def __getitem__(self, index: int) -> Solution: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> PathResult: ...
+
+    def __getitem__(self, index: int | slice) -> Solution | PathResult:
+        chosen = self.solutions[index]
+        return PathResult(chosen) if isinstance(chosen, tuple) else chosen
+
+    def __len__(self) -> int:
+        return len(self.solutions)
+
+    def __iter__(self) -> Iterator[Solution]:
+        return iter(self.solutions)
+
+    @property
+    def lams(self) -> Floats:
+        """``(n,)``."""
+        return np.array([s.lam for s in self.solutions])
+
+    @property
+    def objectives(self) -> Floats:
+        """``(n,)``."""
+        return np.array([s.objective for s in self.solutions])
+
+    @property
+    def predictors(self) -> Complexes:
+        """``(n, H, W, K, C)``."""
+        return np.array([s.predictor for s in self.solutions])
+
+    def plot(self) -> Figure:
+        """Coefficients over λ."""
+        from solvers.plots import plot_path
+
+        return plot_path(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one ``.npz``, whole or not at all."""
+        _save(self.solutions, path)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> PathResult:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        DataFileError
+            If the file is missing or holds no solutions.
+        """
+        return PathResult(tuple(_load(path)))
+
+
+def _save(solutions: Sequence[Solution], path: str | os.PathLike[str]) -> None:
+    target = check_path(path)
+    about = [
+        asdict(s) | {"predictor": None, "status": s.status.name, "certificate": asdict(s.certificate)}
+        for s in solutions
+    ]
+    partial = target.with_name(target.name + ".part")
+    try:
+        with partial.open("wb") as file:
+            header = json.dumps({"format": FILE_FORMAT, "solutions": about})
+            np.savez(file, header=header, predictors=np.array([s.predictor for s in solutions]))
+        partial.replace(target)
+    except BaseException as error:
+        partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise DataFileError(f"path {str(target)!r} cannot be written ({error}): choose a folder that can") from None
+        raise
+
+
+def _load(path: str | os.PathLike[str]) -> list[Solution]:
+    source = check_path(path)
+    try:
+        with source.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            header = json.loads(str(file["header"]))
+            if header["format"] != FILE_FORMAT:
+                raise KeyError(FILE_FORMAT)
+            return [
+                Solution(
+                    **about
+                    | {
+                        "predictor": predictor,
+                        "status": Status[about["status"]],
+                        "certificate": Certificate(**about["certificate"]),
+                    }
+                )
+                for about, predictor in zip(header["solutions"], file["predictors"], strict=True)
+            ]
+    except OSError as error:
+        raise DataFileError(f"path {str(source)!r} cannot be read ({error})") from None
+    except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataFileError(
+            f"path {str(source)!r} holds no solutions ({error}), expected a file of Solution.save or PathResult.save"
+        ) from None

@@ -1,0 +1,224 @@
+"""The verb: the regularised minimiser, by the method that suits the problem."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lineardyn.errors import ArgumentError, ComputationError, Status
+from lineardyn.progress import progress_bar
+from lineardyn.validation import Rng, as_generator, check_choice, check_count, check_number, shown
+from solvers.bounds import lambda_max
+from solvers.certificates import certify
+from solvers.closed_form import diagonal, ridge
+from solvers.conic import Conic
+from solvers.coordinate import Coordinate
+from solvers.irls import Reweighted
+from solvers.iterate import Iterate
+from solvers.problem import RegularizedProblem
+from solvers.proximal import Proximal
+from solvers.quadratic import LARGEST_GRAM
+from solvers.result import Solution
+from solvers.search import descend, search
+from solvers.starts import starts
+
+__all__ = ["METHODS", "choose", "solve", "to_solution"]
+
+Floats = NDArray[np.float64]
+METHODS = ("auto", "ridge", "diagonal", "coordinate", "proximal", "irls", "conic", "search")
+
+
+def solve(
+    problem: RegularizedProblem,
+    *,
+    method: str = "auto",
+    n_starts: int = 16,
+    rng: Rng = 0,
+    tol: float = 1e-8,
+    start: ArrayLike | None = None,
+    progress: bool = False,
+    throw: bool = True,
+) -> Solution:
+    r"""The predictor that weight decay on L layers prefers, with a certificate.
+
+    .. math:: \min_{\hat v} \; \frac1N \sum \|y - \sum_f \hat v_f \hat x_f\|^2
+              + λ L P^{-(L-1)/L} \sum_f \|\hat v_f\|_{S_{2/L}}^{2/L}
+
+    Parameters
+    ----------
+    problem : RegularizedProblem
+    method : str
+        "auto" picks and says why in ``message``: "ridge" at depth 1, "diagonal" where the statistics have a closed
+        form, "coordinate" or "proximal" (larger images, no Σ^xx formed) where the problem is convex, else "search".
+        "irls" and "conic" (cvxpy, for small problems) are there for comparison.
+    n_starts : int
+        Descents of "search": continuation in depth, zero, least squares, reweighted least squares, then random ones.
+    rng : int or numpy.random.Generator
+        For the random starts.
+    tol : float
+        Relative, on the objective.
+    start : (H, W, K, C), optional
+        A predictor near the solution; for "search" it is one more start.
+    progress : bool
+        Show a bar while "search" is at work.
+    throw : bool
+        Raise :class:`lineardyn.errors.ComputationError`, which holds the solution so far, where the tolerance was not
+        reached; False: return it.
+
+    Returns
+    -------
+    Solution
+
+    Raises
+    ------
+    ArgumentError
+        An unknown method, or one that does not apply; numbers out of range.
+    ComputationError
+        The solver stopped before ``tol``, and ``throw``.
+
+    Notes
+    -----
+    Godfrey et al. theorem 4.9, corrected (theory section 3). At depth ≥ 3 the problem is NP-hard in the worst case;
+    ``certificate.kind`` says whether the answer is proven.
+
+    Examples
+    --------
+    >>> from lineardyn import SecondMoments, natural_patches
+    >>> moments = SecondMoments.from_data(*natural_patches(4, 200, rng=0))
+    >>> solution = solve(RegularizedProblem(moments, depth=2, lam=0.1))
+    >>> round(solution.objective, 6), solution.certificate.kind
+    (0.738428, 'global')
+    """
+    if not isinstance(problem, RegularizedProblem):
+        raise ArgumentError(
+            f"problem is {shown(problem)}, expected a RegularizedProblem: make one with "
+            f"RegularizedProblem(moments, depth=2, lam=0.01)"
+        )
+    name = check_choice("method", method, METHODS)
+    settings = Settings(
+        check_count("n_starts", n_starts),
+        as_generator(rng),
+        check_number("tol", tol, minimum=0.0, strict=True),
+        None if start is None else problem.pack(start),
+        progress,
+    )
+    begin = time.perf_counter()
+    reason = "asked for"
+    if name == "auto":
+        name, reason = choose(problem)
+    end = RUN[name](problem, settings)
+    return to_solution(problem, end, f"{name} ({reason})", time.perf_counter() - begin, throw=throw)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a method is given beside the problem."""
+
+    n_starts: int
+    rng: np.random.Generator
+    tol: float
+    start: Floats | None
+    progress: bool
+
+
+def choose(problem: RegularizedProblem) -> tuple[str, str]:
+    """The method that "auto" takes, and why."""
+    if problem.depth == 1:
+        return "ridge", "a single layer has a closed form"
+    if problem.lam >= lambda_max(problem):
+        return "zero", "λ ≥ lambda_max(problem): the predictor 0 is the minimum"
+    if _is_diagonal(problem):
+        return "diagonal", "Σ^xx is diagonal in frequency, which has a closed form"
+    if problem.coordinates.size > LARGEST_GRAM:
+        return "proximal", f"more than {LARGEST_GRAM} coefficients: Σ^xx is applied, not formed"
+    if problem.convex:
+        return "coordinate", "the problem is convex"
+    return "search", "the problem has many local minima"
+
+
+def _is_diagonal(problem: RegularizedProblem) -> bool:
+    if not problem.quadratic.moments.statistics.dense:
+        return False
+    try:
+        diagonal(problem)
+    except ArgumentError:
+        return False
+    return True
+
+
+def to_solution(problem: RegularizedProblem, end: Iterate, method: str, seconds: float, *, throw: bool) -> Solution:
+    """The solution with its certificate; raises where the solver did not reach its end."""
+    predictor = problem.unpack(end.values)
+    stats: dict[str, Any] = {"n_iterations": end.n_iterations, "seconds": seconds} | end.stats
+    solution = Solution(
+        predictor=predictor,
+        objective=problem.objective_of(end.values),
+        penalty=problem.penalty_of(end.values),
+        certificate=certify(problem, predictor, lower_bound=stats.pop("lower_bound", None)),
+        status=end.status,
+        message=f"{method}: {end.message}",
+        depth=problem.depth,
+        lam=problem.lam,
+        rank=problem.rank,
+        stats=stats,
+    )
+    if throw and end.status is not Status.SUCCESS:
+        raise ComputationError(end.status, f"{end.status.value} [{solution.message}]", solution)
+    return solution
+
+
+def _zero(problem: RegularizedProblem, settings: Settings) -> Iterate:
+    return Iterate(np.zeros_like(problem.quadratic.cross), 0, Status.SUCCESS, "nothing is learned at this weight decay")
+
+
+def _ridge(problem: RegularizedProblem, settings: Settings) -> Iterate:
+    if problem.depth != 1:
+        raise ArgumentError(f"method is 'ridge' at depth {problem.depth}, expected depth 1: take method='auto'")
+    return Iterate(problem.pack(ridge(problem.moments, problem.lam)), 1, Status.SUCCESS, "one linear system")
+
+
+def _diagonal(problem: RegularizedProblem, settings: Settings) -> Iterate:
+    return Iterate(problem.pack(diagonal(problem)), 1, Status.SUCCESS, "one prox for each frequency")
+
+
+def _coordinate(problem: RegularizedProblem, settings: Settings) -> Iterate:
+    return Coordinate().solve(problem, settings.start, tol=settings.tol)
+
+
+def _proximal(problem: RegularizedProblem, settings: Settings) -> Iterate:
+    return Proximal().solve(problem, settings.start, tol=settings.tol)
+
+
+def _irls(problem: RegularizedProblem, settings: Settings) -> Iterate:
+    rough = Reweighted().solve(problem, settings.start, tol=settings.tol)
+    end = descend(problem, rough.values, tol=settings.tol)
+    return Iterate(end.values, rough.n_iterations + end.n_iterations, end.status, f"{rough.message}; {end.message}")
+
+
+def _conic(problem: RegularizedProblem, settings: Settings) -> Iterate:
+    return Conic().solve(problem, settings.start)
+
+
+def _search(problem: RegularizedProblem, settings: Settings) -> Iterate:
+    given = [] if settings.start is None else [("the start given", settings.start)]
+    total = settings.n_starts + len(given)
+    with progress_bar("solve", total, shown=settings.progress) as report:
+        made = (s for group in (given, starts(problem, settings.rng, settings.n_starts)) for s in group)
+        return search(problem, made, tol=settings.tol, progress=report)
+
+
+RUN: dict[str, Callable[[RegularizedProblem, Settings], Iterate]] = {
+    "zero": _zero,
+    "ridge": _ridge,
+    "diagonal": _diagonal,
+    "coordinate": _coordinate,
+    "proximal": _proximal,
+    "irls": _irls,
+    "conic": _conic,
+    "search": _search,
+}

@@ -1,0 +1,244 @@
+r"""Where a predictor stands among its neighbours: block by block, by the prox map and by a descent of one block alone.
+
+Nothing here is shared with the solvers: this prox goes through numpy's singular values and Newton's method, theirs
+through compiled closed forms. In the coordinates of :mod:`solvers.coordinates`, with ``A = c - VG`` and the block's own
+Gram matrix G_b,
+
+    ``h(V + Δ_b) = h(V) + ½⟨Δ_b G_b, Δ_b⟩ - ⟨A_b, Δ_b⟩ + u_b (‖Z_b + Δ_b‖_p^p - ‖Z_b‖_p^p)``,
+
+so that with ``ℓ_b`` the largest eigenvalue of G_b (largest of all blocks where a frequency has no power, and G_b = 0)
+``prox(Z_b + A_b/ℓ_b)`` minimises an upper bound of h over block b that is exact at Z_b. Hence a predictor that no
+single block can improve is a fixed point; and one that is none can be improved by any block that moves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineardyn.sources import PIECE_BYTES, slices
+from solvers.problem import RegularizedProblem
+from solvers.quadratic import Quadratic
+
+__all__ = ["Point", "block_grams", "prox_blocks", "shrink"]
+
+Floats = NDArray[np.float64]
+Complexes = NDArray[np.complex128]
+EPS = float(np.finfo(float).eps)
+ZERO = 64 * EPS
+"""Singular values up to this share of the largest count as 0: raised to a small power, round-off would cost."""
+TIE = 1e-9
+"""At the jump the prox has two values; this close to it, relative, a singular value may stay where it is."""
+NEWTON_STEPS = 60
+DESCENT_STEPS = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A predictor as blocks with their singular value decompositions, and the slope of the loss there.
+
+    Attributes
+    ----------
+    blocks : (F, K, C), real where a frequency is its own conjugate
+    u, s, vh : (F, K, K), (F, min(K, C)) descending, (F, C, C)
+    """
+
+    problem: RegularizedProblem
+    blocks: Complexes
+    u: Complexes
+    s: Floats
+    vh: Complexes
+
+    @staticmethod
+    def of(problem: RegularizedProblem, values: Floats) -> Point:
+        """The predictor with coordinates ``(K, D)``, less what is round-off in it."""
+        blocks = problem.coordinates.blocks(values)
+        n, k, c = blocks.shape
+        u, vh = np.empty((n, k, k), complex), np.empty((n, c, c), complex)
+        s = np.empty((n, min(k, c)))
+        paired = problem.coordinates.paired
+        for where, part in ((paired, blocks), (~paired, blocks.real)):  # real singular vectors of a real block
+            u[where], s[where], vh[where] = np.linalg.svd(part[where])
+        s[s <= ZERO * s.max(initial=0.0)] = 0.0
+        m = s.shape[1]
+        return Point(problem, (u[:, :, :m] * s[:, None, :]) @ vh[:, :m], u, s, vh)
+
+    @cached_property
+    def values(self) -> Floats:
+        """``(K, D)``."""
+        return self.problem.coordinates.from_blocks(self.blocks)
+
+    @cached_property
+    def ranks(self) -> NDArray[np.int64]:
+        """``(F,)``."""
+        return np.asarray((self.s > 0).sum(axis=1))
+
+    @cached_property
+    def slope(self) -> Floats:
+        """``c - VG`` ``(K, D)``, minus half the gradient of the loss."""
+        return -self.problem.quadratic.gradient(self.values)
+
+    @cached_property
+    def slope_blocks(self) -> Complexes:
+        """The same as blocks ``(F, K, C)``."""
+        return self.problem.coordinates.blocks(self.slope)
+
+    @cached_property
+    def loss(self) -> float:
+        """``⟨‖y - Vx‖²⟩``."""
+        return self.problem.quadratic.loss(self.values)
+
+    @cached_property
+    def penalties(self) -> Floats:
+        """``(F,)``: ``u_b ‖Z_b‖_p^p``."""
+        return self.problem.thresholds * (self.s**self.problem.power).sum(axis=1)
+
+    @property
+    def objective(self) -> float:
+        """Loss and penalty."""
+        return self.loss + 2.0 * float(self.penalties.sum())
+
+    @property
+    def size(self) -> float:
+        """What the objective is compared with: ⟨‖y‖²⟩, or the objective where that is 0."""
+        return self.problem.quadratic.target_power or self.objective or 1.0
+
+    @cached_property
+    def grams(self) -> Floats:
+        """``(F, 2C, 2C)``: see :func:`block_grams`."""
+        return block_grams(self.problem.quadratic)
+
+    @cached_property
+    def steepness(self) -> Floats:
+        """``(F,)``: ℓ_b."""
+        largest = np.linalg.eigvalsh(self.grams)[:, -1]
+        most = float(largest.max())
+        return np.where(largest > len(largest) * EPS * most, largest, most) if most else np.ones(len(largest))
+
+    @cached_property
+    def proximal_step(self) -> Complexes:
+        """``prox(Z + A/ℓ)`` of every block ``(F, K, C)``, where two values tie the one at hand."""
+        steep = self.steepness[:, None, None]
+        return self._prox(self.blocks + self.slope_blocks / steep, self.s > 0)
+
+    def _prox(self, blocks: Complexes, kept: NDArray[np.bool_]) -> Complexes:
+        problem = self.problem
+        return prox_blocks(blocks, problem.thresholds / self.steepness, problem.power, problem.max_rank, kept)
+
+    @property
+    def residual(self) -> float:
+        """``(Σ_b ℓ_b ‖Z_b - prox(Z_b + A_b/ℓ_b)‖²)^½`` relative to √⟨‖y‖²⟩."""
+        moved = np.sum(np.abs(self.blocks - self.proximal_step) ** 2, axis=(1, 2))
+        return float(np.sqrt(self.steepness @ moved / self.size))
+
+    @property
+    def slope_on_support(self) -> float:
+        """The part of the gradient of h along matrices of the same ranks, in the units of :attr:`residual`.
+
+        Zero at every local minimum, whether other places of a block are lower or not.
+        """
+        m = self.s.shape[1]
+        inside = self.u.conj().swapaxes(1, 2) @ self.slope_blocks @ self.vh.conj().swapaxes(1, 2)
+        power, kept = self.problem.power, self.s > 0
+        pull = np.zeros_like(self.s)
+        np.power(self.s, power - 1, out=pull, where=kept)
+        diagonal = np.arange(m)
+        inside[:, diagonal, diagonal] -= (self.problem.thresholds[:, None] * power) * pull
+        k, c = inside.shape[1:]
+        tangent = (np.arange(k)[:, None] < self.ranks[:, None, None]) | (np.arange(c) < self.ranks[:, None, None])
+        parts = np.sum(np.abs(inside * tangent) ** 2, axis=(1, 2))
+        return float(np.sqrt((parts / self.steepness).sum() / self.size))
+
+    def gains(self) -> tuple[Floats, Complexes]:
+        """What the objective loses ``(F,)`` when one block alone goes where it likes, and that place ``(F, K, C)``.
+
+        Each block descends by its prox map from zero and from its least-squares value. A gain is certain; that there is
+        none is certain where ``G_b = ℓ_b``, and otherwise as far as these two descents see.
+        """
+        grams, channels = self.grams, self.blocks.shape[2]
+        here = _reals(self.blocks)
+        pull = _reals(self.slope_blocks) + here @ grams
+        most, place = np.zeros(len(here)), self.blocks.copy()
+        for start in (np.zeros_like(here), pull @ np.linalg.pinv(grams, rcond=1e-10, hermitian=True)):
+            x = start
+            for _ in range(DESCENT_STEPS):
+                y = x + (pull - x @ grams) / self.steepness[:, None, None]
+                moved = _reals(self._prox(_complexes(y, channels), np.zeros_like(self.s, dtype=bool)))
+                change = float((self.steepness * np.sum((moved - x) ** 2, axis=(1, 2))).sum())
+                x = moved
+                if change <= 1e-20 * self.size:
+                    break
+            gain = 2.0 * (self._alone(here, pull) - self._alone(x, pull))
+            better = gain > most
+            most[better], place[better] = gain[better], _complexes(x, channels)[better]
+        return most, place
+
+    def _alone(self, x: Floats, pull: Floats) -> Floats:
+        """h of each block ``(F, K, 2C)`` with the others as they are, up to a constant."""
+        s = np.linalg.svd(_complexes(x, x.shape[2] // 2), compute_uv=False)
+        s[s <= ZERO * s.max(axis=1, keepdims=True, initial=0.0)] = 0.0
+        penalty = self.problem.thresholds * (s**self.problem.power).sum(axis=1)
+        return np.asarray(np.sum((0.5 * (x @ self.grams) - pull) * x, axis=(1, 2)) + penalty)
+
+
+def _reals(blocks: Complexes) -> Floats:
+    """``(F, K, 2C)``: Re, then Im."""
+    return np.concatenate([blocks.real, blocks.imag], axis=2)
+
+
+def _complexes(reals: Floats, channels: int) -> Complexes:
+    """Inverse of :func:`_reals`."""
+    return np.asarray(reals[:, :, :channels] + 1j * reals[:, :, channels:])
+
+
+def block_grams(quadratic: Quadratic) -> Floats:
+    """``(F, 2C, 2C)``: each block's own part of Σ^xx, Re then Im, zero where a real number has no Im."""
+    columns = quadratic.coordinates
+    width = 2 * columns.image_shape[0]
+    place = columns.starts[:-1, None] + np.arange(width)
+    there = place < columns.starts[1:, None]
+    place = np.where(there, place, 0)
+    pairs = there[:, :, None] & there[:, None, :]
+    if quadratic.forms_gram:
+        return np.asarray(quadratic.gram[place[:, :, None], place[:, None, :]] * pairs)
+    stats = quadratic.moments.statistics
+    grams = np.zeros(pairs.shape)
+    for part in slices(len(stats.gain), max(64, PIECE_BYTES // (16 * columns.size))):
+        rows = columns.take(stats.rows[part]) * np.sqrt(stats.gain[part])[:, None]
+        padded = rows[:, place].transpose(1, 2, 0)
+        grams += padded @ padded.swapaxes(1, 2)
+    return np.asarray(grams * pairs)
+
+
+def prox_blocks(blocks: Complexes, u: Floats, power: float, rank: int, kept: NDArray[np.bool_]) -> Complexes:
+    """The minimiser of ``½‖Z - Y‖² + u ‖Z‖_p^p`` over rank Z ≤ ``rank`` for each of ``(F, K, C)``."""
+    left, s, right = np.linalg.svd(blocks, full_matrices=False)
+    shrunk = shrink(s, u[:, None], power, kept)
+    shrunk[:, rank:] = 0.0
+    return np.asarray((left * shrunk[:, None, :]) @ right)
+
+
+def shrink(z: Floats, u: Floats, power: float, kept: NDArray[np.bool_]) -> Floats:
+    """The minimiser of ``½(x - z)² + u x^p`` over x ≥ 0; within ``TIE`` of the jump not 0 where ``kept``."""
+    if power == 2:
+        return np.asarray(z / (1.0 + 2.0 * u))
+    if power == 1:
+        return np.maximum(z - u, 0.0)
+    u = np.broadcast_to(u, z.shape)
+    landing = (2.0 * (1.0 - power) * u) ** (1.0 / (2.0 - power))
+    jump = landing * (2.0 - power) / (2.0 * (1.0 - power))
+    live = (z > jump * np.where(kept, 1.0 - TIE, 1.0 + TIE)) & (z > 0)
+    x, target, weight = z[live], z[live], (power * u)[live]
+    # the derivative is convex and increasing from its inflection, which lies below the root: Newton falls to the root
+    for _ in range(NEWTON_STEPS):
+        pull = weight * x ** (power - 1.0)
+        step = (x - target + pull) / (1.0 + (power - 1.0) * pull / x)
+        x = x - step
+        if np.all(np.abs(step) <= 2 * EPS * x):
+            break
+    shrunk = np.zeros_like(z)
+    shrunk[live] = x
+    return shrunk
