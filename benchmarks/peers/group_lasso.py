@@ -21,6 +21,7 @@ import numpy as np
 
 from benchmarks.peers import machine
 from benchmarks.peers.command import command
+from benchmarks.peers.our_solvers import path_from_images, statistics
 from benchmarks.peers.reach import Limits, reach, timed
 from benchmarks.peers.regression_problems import Blocks, Complexes, Floats, Regression, power_law, two_classes
 
@@ -88,10 +89,15 @@ def _problems(config: Config) -> Iterable[Callable[[], Regression]]:
 
 def _measure(record: machine.Record, config: Config, problem: Regression, say: Callable[[str], None]) -> None:
     lams = problem.lams(config.n_lams, config.ratio)
-    key = f"{problem.name}|columns"
-    if key not in record:
-        seconds, _ = timed(lambda: problem.blocks.columns(problem.images), config.limits.repeats)
-        record.keep(key, {"seconds": seconds, "median_seconds": float(np.median(seconds))})
+    preparations = {
+        "columns": lambda: problem.blocks.columns(problem.images),
+        "statistics": lambda: statistics(problem),
+    }
+    for name, work in preparations.items():
+        key = f"{problem.name}|{name}"
+        if key not in record:
+            seconds, _ = timed(work, config.limits.repeats)
+            record.keep(key, {"seconds": seconds, "median_seconds": float(np.median(seconds))})
     for mode in ("warm", "cold"):
         for solver in ("ours", *PEERS, *(f"{peer}, reduced" for peer in PEERS)):
             key = f"{problem.name}|{solver}|{mode}"
@@ -116,8 +122,6 @@ def _cell(config: Config, problem: Regression, lams: Floats, solver: str, warm: 
 def _solver(problem: Regression, lams: Floats, name: str, warm: bool) -> Callable[[float], Sequence[Complexes]]:
     """Tolerance → one predictor for each λ."""
     if name == "ours":
-        from benchmarks.peers.our_solvers import path_from_images
-
         return lambda tol: path_from_images(problem, 2, lams, tol=tol, warm=warm)
     alphas = np.array([0.5 * problem.mu(2, lam) for lam in lams])  # the peers halve the loss
     rows = Rows(problem.columns, problem.targets[:, 0], problem.blocks)

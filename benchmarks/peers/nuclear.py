@@ -45,7 +45,7 @@ class Config:
     shape: tuple[int, int] = (10, 3)  # outputs, channels
     accuracy: float = 1e-6
     large_gap: float = 1e-6
-    ladder: tuple[float, ...] = (1e-3, 1e-4, 3e-5, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
+    ladder: tuple[float, ...] = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
     limits: Limits = field(default_factory=lambda: Limits(repeats=3))
     cifar: bool = True
 
@@ -124,7 +124,7 @@ def _our_solver(problem: Regression, lam: float) -> Callable[[float], Complexes]
     from solvers import solve
 
     given = problem_from_images(problem, 2, lam)
-    return lambda tol: solve(given, tol=tol).predictor
+    return lambda tol: solve(given, tol=tol, throw=False).predictor
 
 
 def _cvxpy_solver(

@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING
 from benchmarks.peers.regression_problems import Complexes, Floats, Regression
 
 if TYPE_CHECKING:
-    from solvers import RegularizedProblem
-
-
-def problem_from_images(problem: Regression, depth: int, lam: float) -> RegularizedProblem:
-    """Statistics made anew: nothing is kept from one timed call to the next."""
     from lineardyn import SecondMoments
     from solvers import RegularizedProblem
 
-    return RegularizedProblem(SecondMoments.from_data(problem.images, problem.targets), depth=depth, lam=lam)
+
+def statistics(problem: Regression) -> SecondMoments:
+    """Made anew: nothing is kept from one timed call to the next."""
+    from lineardyn import SecondMoments
+
+    return SecondMoments.from_data(problem.images, problem.targets)
+
+
+def problem_from_images(problem: Regression, depth: int, lam: float) -> RegularizedProblem:
+    """The same problem for us."""
+    from solvers import RegularizedProblem
+
+    return RegularizedProblem(statistics(problem), depth=depth, lam=lam)
 
 
 def path_from_images(
@@ -27,13 +34,12 @@ def path_from_images(
 
     given = problem_from_images(problem, depth, float(lams[0]))
     if warm:
-        return [solution.predictor for solution in path(given, lams, tol=tol)]
-    return [solve(given.with_lam(float(lam)), tol=tol).predictor for lam in lams]
+        return [solution.predictor for solution in path(given, lams, tol=tol, throw=False)]
+    return [solve(given.with_lam(float(lam)), tol=tol, throw=False).predictor for lam in lams]
 
 
 def ridge_path_from_images(problem: Regression, lams: Floats) -> Sequence[Complexes]:
     """One predictor for each λ, L = 1."""
-    from lineardyn import SecondMoments
     from solvers import ridge_path
 
-    return ridge_path(SecondMoments.from_data(problem.images, problem.targets), lams)
+    return [solution.predictor for solution in ridge_path(statistics(problem), lams)]

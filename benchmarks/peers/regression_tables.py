@@ -20,9 +20,9 @@ def ridge(data: Data) -> str:
     config = data["config"]
     note = (
         f"{config['n_lams']} λ from the largest eigenvalue of Σ^xx down to {config['ratio']:g} of it, "
-        f"{config['n_images']} images, no intercept. Ours: from the raw images to the predictors of all λ. `Ridge`: one "
-        "fit a λ, by its solver `auto` or `cholesky`; the objectives agree to 1e-8. `RidgeCV`: one fit with all λ, by its "
-        "mode `auto` or `svd`; it gives one of the predictors, chosen by leaving out one image at a time."
+        f"{config['n_images']} images, no intercept. Ours: from the raw images to the predictors of all λ. `Ridge`: "
+        "one fit a λ, by its solver `auto` or `cholesky`; the objectives agree to 1e-8. `RidgeCV`: one fit with all λ, "
+        "by its mode `auto` or `svd`; it gives one of the predictors, chosen by leaving out one image at a time."
     )
     return f"## Ridge, a path of λ\n\n{note}\n\n" + table(["problem", "solver", "s", "theirs / ours"], rows)
 
@@ -37,10 +37,10 @@ def group_lasso(data: Data) -> str:
         rows.append([problem, solver, *(mode or [""]), _seconds(cell), _number(cell.get("error")), *both])
     header = ["problem", "solver", "start", "s", "largest gap", "theirs / ours", "with columns"]
     note = (
-        f"K = C = 1, {config['n_images']} images, {config['n_lams']} λ from λ_max down to {config['ratio']:g} of it, every "
-        f"one at a relative duality gap of {config['gap']:g}, recomputed from the predictor. *warm*: from one λ to the "
-        "next; *cold*: each from zero. Ours: from the raw images. The peers: on real columns in groups, whose making "
-        "(`columns`) counts in the last column only. `reduced`: on 1024 rows that have the Gram matrix of the images, "
+        f"K = C = 1, {config['n_images']} images, {config['n_lams']} λ from λ_max down to {config['ratio']:g} of it, "
+        f"every one at a relative duality gap of {config['gap']:g}, recomputed from the predictor. *warm*: from one λ "
+        "to the next; *cold*: each from zero. Ours: from the raw images (`statistics` is a part of it). The peers: on "
+        "real columns in groups, whose making (`columns`) counts in the last column only. `reduced`: on 1024 rows that have the Gram matrix of the images, "
         "with the time of reducing them: our idea, not theirs."
     )
     return f"## Group lasso (L = 2), a path of λ\n\n{note}\n\n" + table(header, rows)
@@ -82,8 +82,8 @@ def nuclear(data: Data) -> str:
     config = data["config"]
     note = (
         f"K = 10, C = 3, {config['n_images']} images. Seconds: ours, the solve on statistics that are there (at the "
-        f"largest size from the raw images); of cvxpy, the `solve_time` that it reports. `off`: from the minimum, relative "
-        f"({config['accuracy']:g} is asked for; at the largest size the recomputed duality gap)."
+        f"largest size from the raw images); of cvxpy, the `solve_time` that it reports. `off`: from the minimum, "
+        f"relative ({config['accuracy']:g} is asked for; at the largest size the recomputed duality gap)."
     )
     header = ["problem", "λ_max / λ", "solver", "s", "off", "theirs / ours"]
     return f"## Nuclear norms (L = 2, several outputs and channels)\n\n{note}\n\n" + table(header, rows)
@@ -97,8 +97,8 @@ def oracle(data: Data) -> str:
         f"## Against the certified optimum (L = 3 to 8)\n\n{found['instances']} small instances, "
         f"{found['certified']} of them certified by branch and bound: ours is within 1e-6 of the optimum on "
         f"{found['within']} (largest excess {worst}), reweighted least squares from {config['n_starts']} starts misses "
-        f"{found['reweighted_missed']}. Ours is above it on {found['above_reweighted']} of all. Seconds of ours: median "
-        f"{found['median_seconds']:.3f}, largest {found['largest_seconds']:.2f}."
+        f"{found['reweighted_missed']}. Ours is above it on {found['above_reweighted']} of all. Seconds of ours: "
+        f"median {found['median_seconds']:.3f}, largest {found['largest_seconds']:.2f}."
     )
 
 

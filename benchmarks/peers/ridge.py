@@ -25,7 +25,7 @@ from benchmarks.peers.regression_problems import Complexes, Floats, Regression, 
 
 PEERS = ("Ridge auto", "Ridge cholesky", "RidgeCV auto", "RidgeCV svd")
 AGREEMENT = 1e-8
-"""Largest difference of objectives, relative, that counts as the same answer: the Gram matrix's condition costs digits."""
+"""Of objectives, relative: what the condition of the Gram matrix may cost."""
 
 
 @dataclass(frozen=True)
