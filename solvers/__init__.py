@@ -9,6 +9,7 @@ from solvers.conic import Conic
 from solvers.coordinate import Coordinate
 from solvers.exchange import Exchange
 from solvers.factorization import factorize
+from solvers.factorized import TrainedNetwork, train_factorized
 from solvers.irls import Reweighted
 from solvers.path import path
 from solvers.problem import RegularizedProblem
@@ -26,6 +27,7 @@ __all__ = [
     "RegularizedProblem",
     "Reweighted",
     "Solution",
+    "TrainedNetwork",
     "certify",
     "diagonal",
     "factorize",
@@ -37,4 +39,5 @@ __all__ = [
     "ridge_path",
     "ridge_power_law",
     "solve",
+    "train_factorized",
 ]

@@ -15,6 +15,7 @@ two frequencies correlate; the first where one frequency explains everything.
 
 from __future__ import annotations
 
+import weakref
 from itertools import pairwise
 
 import numpy as np
@@ -25,12 +26,12 @@ from lineardyn.errors import ArgumentError
 from solvers.problem import RegularizedProblem
 from solvers.quadratic import Quadratic
 
-__all__ = ["lambda_max"]
+__all__ = ["lambda_max", "leaves_zero"]
 
 Floats = NDArray[np.float64]
 EPS = float(np.finfo(float).eps)
-LARGEST = 4096
-"""Columns up to which Σ^xx is factorised for a better bound."""
+LARGEST, SMALL = 4096, 256
+"""Columns up to which Σ^xx is factorised for a better bound: where it is given, and where it must first be formed."""
 
 
 def lambda_max(problem: RegularizedProblem) -> float:
@@ -81,18 +82,48 @@ def lambda_max(problem: RegularizedProblem) -> float:
         return float((norms / weights).max())
     p = problem.power
     kappa = ((1 - p) / (2 - p)) ** (1 - p) / (2 - p)
-    explained, curved = _explained(loss), _block_curvatures(loss)
+    explained, curved = _factorised(loss)
     together = (4 * explained) ** (1 - p) * norms**p
     apart = np.where(norms > 0, np.inf, 0.0)
     np.divide(norms ** (2 - p) * 2 ** (1 - p), curved ** (1 - p), out=apart, where=curved > 0)
     return float(kappa * min((together / weights).max(), (apart / weights).max()))
 
 
+def leaves_zero(problem: RegularizedProblem) -> bool:
+    """Whether some block alone lowers h from the predictor 0: a cheap proof that 0 is not the minimum.
+
+    Block b at ``s`` times the leading singular vectors of c_b changes h by at most ``½ℓ_b s² - ‖c_b‖ s + u_b s^p``.
+    At depth ≥ 3 that goes below 0 where ``‖c_b‖/ℓ_b`` is beyond the jump of the prox with threshold ``u_b/ℓ_b``.
+    """
+    norms = problem.coordinates.singular_values(problem.quadratic.cross).max(axis=1)
+    steep = problem.quadratic.curvatures
+    live = steep > 0
+    ratios, p = problem.thresholds[live] / steep[live], problem.power
+    if problem.depth == 1:
+        return bool(norms.any())
+    jump = ratios if problem.depth == 2 else (2 - p) / (2 * (1 - p)) * (2 * (1 - p) * ratios) ** (1 / (2 - p))
+    return bool(np.any(norms[live] / steep[live] > jump * (1 + 16 * EPS)))
+
+
+_known: weakref.WeakKeyDictionary[Quadratic, tuple[float, Floats]] = weakref.WeakKeyDictionary()
+
+
+def _factorised(loss: Quadratic) -> tuple[float, Floats]:
+    """E and τ, once for each data set; ``½⟨‖y‖²⟩`` and zeros where a factorisation is too much."""
+    known = _known.get(loss)
+    if known is None:
+        most = LARGEST if loss.moments.statistics.dense else SMALL
+        if loss.coordinates.size <= most:
+            known = _explained(loss), _block_curvatures(loss)
+        else:
+            known = 0.5 * loss.target_power, np.zeros(loss.coordinates.n_blocks)
+        _known[loss] = known
+    return known
+
+
 def _explained(loss: Quadratic) -> float:
-    """E, or an upper bound of it: ``½⟨‖y‖²⟩`` where Σ^xx is too large."""
+    """E, half of what least squares explains."""
     half = 0.5 * loss.target_power
-    if not loss.forms_gram or loss.coordinates.size > LARGEST:
-        return half
     values, vectors = scipy.linalg.eigh(loss.gram)
     values = np.maximum(values, len(values) * EPS * values[-1])  # below it Σ^xx is round-off
     return min(half, 0.5 * float(((loss.cross @ vectors) ** 2 / values).sum()))
@@ -101,8 +132,6 @@ def _explained(loss: Quadratic) -> float:
 def _block_curvatures(loss: Quadratic) -> Floats:
     """``(F,)`` τ_b with ``G ⪰ diag(τ_b)``: the smallest eigenvalue of each block of G, times one factor ≤ 1 for all."""
     columns = loss.coordinates
-    if not loss.forms_gram or columns.size > LARGEST:
-        return np.zeros(columns.n_blocks)
     parts = [slice(*ends) for ends in pairwise(columns.starts)]
     lowest = np.array([scipy.linalg.eigvalsh(loss.gram[part, part])[0] for part in parts])
     power = np.array([np.trace(loss.gram[part, part]) for part in parts])

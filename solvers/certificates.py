@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from lineardyn.errors import ArgumentError
 from lineardyn.validation import check_number
-from solvers.bounds import lambda_max
+from solvers.bounds import lambda_max, leaves_zero
 from solvers.curvature import curvature
 from solvers.duality import duality_gap
 from solvers.problem import RegularizedProblem
@@ -121,7 +121,7 @@ def _gap(point: Point, lower_bound: float | None) -> float | None:
         gaps.append(point.objective - bound)
     if problem.depth <= 2:
         gaps.append(duality_gap(point))
-    elif not point.ranks.any() and problem.lam >= lambda_max(problem):
+    elif not point.ranks.any() and not leaves_zero(problem) and problem.lam >= lambda_max(problem):
         gaps.append(0.0)
     return max(min(gaps), slack) if gaps else None
 

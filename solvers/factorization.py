@@ -9,17 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.errors import ArgumentError
 from lineardyn.networks import LinearCNN
-from solvers.predictors import check_predictor, check_symmetric
+from solvers.predictors import ROUND_OFF, check_predictor, check_symmetric
 from solvers.result import Solution
 
-__all__ = ["factorize"]
+__all__ = ["factorize", "factors", "pack_layers", "singular_vectors"]
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 Weights = list[Floats]
-ROUND_OFF = 1e-13
-"""Singular values below this part of the largest *at the same frequency* are no rank: a power 2/L would make them count
-(L = 8: (1e-16)^{1/4} = 1e-4)."""
 NEGLIGIBLE = 1e-13
 """Singular values below this part of the largest *of all frequencies* may be left out where layers are too narrow."""
 
@@ -59,7 +56,7 @@ def factorize(solution: Solution | ArrayLike, widths: tuple[int, ...], *, conven
     Notes
     -----
     The minimiser of Godfrey et al. theorem 4.9 (corrected in theory section 3): equality in the Schatten-Hölder
-    inequality, with equal exponents. Singular values under 1e-13 of the largest at their frequency count as zero.
+    inequality, with equal exponents. Singular values up to 64 ε of the largest at their frequency count as zero.
 
     Examples
     --------
@@ -81,15 +78,25 @@ def factorize(solution: Solution | ArrayLike, widths: tuple[int, ...], *, conven
             f"widths is {network.widths}, expected {solution.depth - 1} hidden widths: the solution is of depth "
             f"{solution.depth}"
         )
-    half = network.half
-    blocks = predictor.reshape(-1, k, channels)[half.indices]
-    left, singular, right = _singular_vectors(blocks, half.weights == 1)
+    blocks = predictor.reshape(-1, k, channels)[network.half.indices]
+    return network.unpack(pack_layers(factors(network, blocks)))
+
+
+def factors(network: LinearCNN, blocks: Complexes) -> list[Complexes]:
+    """The same of blocks ``v̂_f (F, K, C)``: ``A_1, .., A_{L-1}, B`` at each frequency, ``(F, C_l, C_{l-1})``."""
+    left, singular, right = singular_vectors(blocks, network.half.weights == 1)
     _check_rank(singular, network)
-    return network.unpack(np.concatenate([_packed(layer) for layer in _layers(network, left, singular, right)]))
+    return _layers(network, left, singular, right)
+
+
+def pack_layers(layers: list[Complexes]) -> Floats:
+    """Layers ``(F, C_l, C_{l-1})`` as the flat state of the network."""
+    spectra = [layer.transpose(1, 2, 0) for layer in layers]
+    return np.concatenate([np.stack([a.real, a.imag], axis=-2).ravel() for a in spectra])
 
 
 def _layers(network: LinearCNN, left: Complexes, singular: Floats, right: Complexes) -> list[Complexes]:
-    """``A_1, .., A_{L-1}, B`` at each frequency, ``(F, C_l, C_{l-1})``."""
+    """The layers from the SVD of the blocks."""
     sizes = network.sizes
     kept = np.arange(min(sizes))  # the leading channels carry the singular values, the others are zero
     roots = (singular[:, kept] / network.constant) ** (1.0 / network.depth)
@@ -103,7 +110,7 @@ def _layers(network: LinearCNN, left: Complexes, singular: Floats, right: Comple
     return layers
 
 
-def _singular_vectors(blocks: Complexes, real: NDArray[np.bool_]) -> tuple[Complexes, Floats, Complexes]:
+def singular_vectors(blocks: Complexes, real: NDArray[np.bool_]) -> tuple[Complexes, Floats, Complexes]:
     """Thin SVD of each block ``(F, K, C)``, round-off set to zero, phases chosen, real where the block is."""
     left, singular, right = np.linalg.svd(blocks, full_matrices=False)
     left[real], singular[real], right[real] = np.linalg.svd(blocks[real].real, full_matrices=False)
@@ -126,9 +133,3 @@ def _check_rank(singular: Floats, network: LinearCNN) -> None:
             f"widths[{narrowest}] is {network.widths[narrowest]}, expected at least {rank[worst]}: the rank of the "
             f"predictor at frequency ({u}, {v}); widen the layer, or solve with rank={network.widths[narrowest]}"
         )
-
-
-def _packed(layer: Complexes) -> Floats:
-    """One layer ``(F, C_l, C_{l-1})`` as its part of the flat state."""
-    spectra = layer.transpose(1, 2, 0)
-    return np.stack([spectra.real, spectra.imag], axis=-2).ravel()

@@ -60,7 +60,9 @@ class Gram:
     def form(self, blocks: NDArray[np.int64]) -> None:
         """The lines of these blocks."""
         stats, columns = self.moments.statistics, self.coordinates
-        places = np.flatnonzero(np.isin(columns.block_of_column, blocks))
+        chosen = np.isin(columns.block_of_column, blocks)
+        self.lines[chosen] = 0.0
+        places = np.flatnonzero(chosen & (self.powers > 0))  # images with a symmetry have nothing in half of them
         packed = columns.order[places]
         total = np.zeros((len(places), stats.rows.shape[1]))
         for part in self._slices():
@@ -86,6 +88,13 @@ class Gram:
         blocks[single, channels:] = 0.0
         blocks[single, :, channels:] = 0.0
         return np.asarray(blocks * counts[:, None, None])
+
+    @cached_property
+    def powers(self) -> Floats:
+        """``(D,)``: the diagonal of G."""
+        columns = self.coordinates
+        inside = np.arange(columns.size) - columns.starts[columns.block_of_column]
+        return np.asarray(self.diagonal_blocks[columns.block_of_column, inside, inside])
 
     def _pieces(self) -> Iterator[Floats]:
         """The rows in coordinates, times the root of their weights."""

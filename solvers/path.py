@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from lineardyn.errors import ArgumentError
 from lineardyn.progress import progress_bar
 from lineardyn.validation import Rng, as_generator, check_array, check_number, shown
-from solvers.bounds import lambda_max
 from solvers.closed_form import ridge_path
 from solvers.iterate import Iterate
 from solvers.problem import RegularizedProblem
@@ -90,22 +89,19 @@ def path(
 
 def _solutions(problems: list[RegularizedProblem], settings: Settings, throw: bool) -> Iterator[Solution]:
     """In descending order of λ."""
-    highest = lambda_max(problems[0]) if problems else 0.0
-    if not problems[0].convex and choose(problems[-1])[0] == "search":
-        yield from _there_and_back(problems, highest, settings, throw)
+    if problems and choose(problems[-1])[0] == "search":
+        yield from _there_and_back(problems, settings, throw)
         return
     start: Floats | None = None
     for problem in problems:
         begin = time.perf_counter()
-        name = "zero" if problem.lam >= highest else choose(problem)[0]
+        name = choose(problem)[0]
         end = RUN[name](problem, Settings(settings.n_starts, settings.rng, settings.tol, start, False))
         start = end.values
         yield to_solution(problem, end, f"path, {name}", time.perf_counter() - begin, throw=throw)
 
 
-def _there_and_back(
-    problems: list[RegularizedProblem], highest: float, settings: Settings, throw: bool
-) -> Iterator[Solution]:
+def _there_and_back(problems: list[RegularizedProblem], settings: Settings, throw: bool) -> Iterator[Solution]:
     """Down, up and down the path, each λ from its neighbour's best."""
     begin = time.perf_counter()
     best: list[Iterate | None] = [None] * len(problems)

@@ -9,9 +9,12 @@ from lineardyn.errors import ArgumentError
 from lineardyn.fourier import half_spectrum
 from lineardyn.validation import check_finite
 
-__all__ = ["check_predictor", "check_symmetric"]
+__all__ = ["ROUND_OFF", "check_predictor", "check_symmetric"]
 
 Complexes = NDArray[np.complex128]
+ROUND_OFF = 64 * float(np.finfo(float).eps)
+"""Singular values up to this part of the largest *at the same frequency* are no rank: a power 2/L would make them count
+(L = 8: (1e-16)^{1/4} = 1e-4)."""
 ASYMMETRY = 1e-10
 """Largest part of a predictor that breaks ``v̂_{f*} = conj(v̂_f)``, relative to its norm."""
 

@@ -19,6 +19,7 @@ from lineardyn.errors import ArgumentError
 from lineardyn.moments import SecondMoments
 from lineardyn.validation import check_count, check_number
 from solvers.coordinates import Coordinates
+from solvers.predictors import ROUND_OFF
 from solvers.quadratic import Quadratic, quadratic
 
 __all__ = ["RegularizedProblem"]
@@ -177,6 +178,7 @@ class RegularizedProblem:
     def half_penalty(self, values: Floats) -> float:
         """``Σ_b u_b ‖Z_b‖_p^p``, the penalty in h."""
         singular = self.coordinates.singular_values(values)
+        singular[singular <= ROUND_OFF * singular.max(axis=1, keepdims=True)] = 0.0
         return float(self.thresholds @ (singular**self.power).sum(axis=1))
 
     def half_objective(self, values: Floats, slope: Floats) -> float:

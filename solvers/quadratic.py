@@ -20,6 +20,8 @@ __all__ = ["Quadratic", "quadratic"]
 Floats = NDArray[np.float64]
 LARGEST_GRAM = 8192
 """Columns up to which solvers form Σ^xx (512 MiB); above, they apply it."""
+CANCELLED = 1e-4
+"""Loss, relative to ⟨‖y‖²⟩, below which it is summed over residuals: the quadratic form has lost four digits there."""
 SILENT = 1e-15
 """Share of the largest curvature below which a frequency is round-off: the data have nothing there."""
 
@@ -72,10 +74,15 @@ class Quadratic:
         return self.coordinates.size if stats.dense else min(len(stats.gain), self.coordinates.size)
 
     @cached_property
+    def diagonal_blocks(self) -> Floats:
+        """``(F, 2C, 2C)``: G within each block, zero where a real number has no imaginary part."""
+        gram = self.lines if self.coordinates.size <= LARGEST_GRAM else Gram(self.moments, self.coordinates)
+        return gram.diagonal_blocks
+
+    @cached_property
     def curvatures(self) -> Floats:
         """``(F,)``: ℓ_b, the largest eigenvalue of G within each block; 0 where the data have nothing."""
-        gram = self.lines if self.coordinates.size <= LARGEST_GRAM else Gram(self.moments, self.coordinates)
-        largest = np.linalg.eigvalsh(gram.diagonal_blocks)[:, -1]
+        largest = np.linalg.eigvalsh(self.diagonal_blocks)[:, -1]
         return np.where(largest > largest.max() * SILENT, largest, 0.0)
 
     def apply(self, values: Floats) -> Floats:
@@ -102,6 +109,9 @@ class Quadratic:
 
     def loss(self, values: Floats) -> float:
         """``⟨‖y - V x‖²⟩`` of ``(K, D)``."""
+        loss = self.target_power + float(np.vdot(values, self.gradient(values) - self.cross))
+        if loss > CANCELLED * self.target_power:
+            return loss
         packed = self.coordinates.put(values)
         return 2.0 * float(self.moments.losses(packed[None])[0])
 

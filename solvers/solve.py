@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from lineardyn.errors import ArgumentError, ComputationError, Status
 from lineardyn.progress import progress_bar
 from lineardyn.validation import Rng, as_generator, check_choice, check_count, check_number, shown
-from solvers.bounds import lambda_max
+from solvers.bounds import lambda_max, leaves_zero
 from solvers.certificates import certify
 from solvers.closed_form import diagonal, ridge
 from solvers.conic import Conic
@@ -130,7 +130,7 @@ def choose(problem: RegularizedProblem) -> tuple[str, str]:
     """The method that "auto" takes, and why."""
     if problem.depth == 1:
         return "ridge", "a single layer has a closed form"
-    if problem.lam >= lambda_max(problem):
+    if not leaves_zero(problem) and problem.lam >= lambda_max(problem):
         return "zero", "λ ≥ lambda_max(problem): the predictor 0 is the minimum"
     if _is_diagonal(problem):
         return "diagonal", "Σ^xx is diagonal in frequency, which has a closed form"

@@ -19,11 +19,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from lineardyn.sources import PIECE_BYTES, slices
 from solvers.problem import RegularizedProblem
-from solvers.quadratic import Quadratic
 
-__all__ = ["Point", "block_grams", "prox_blocks", "shrink"]
+__all__ = ["Point", "prox_blocks", "shrink"]
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
@@ -108,8 +106,8 @@ class Point:
 
     @cached_property
     def grams(self) -> Floats:
-        """``(F, 2C, 2C)``: see :func:`block_grams`."""
-        return block_grams(self.problem.quadratic)
+        """``(F, 2C, 2C)``: each block's own part of Σ^xx, Re then Im, zero where a real number has no Im."""
+        return self.problem.quadratic.diagonal_blocks
 
     @cached_property
     def steepness(self) -> Floats:
@@ -192,25 +190,6 @@ def _reals(blocks: Complexes) -> Floats:
 def _complexes(reals: Floats, channels: int) -> Complexes:
     """Inverse of :func:`_reals`."""
     return np.asarray(reals[:, :, :channels] + 1j * reals[:, :, channels:])
-
-
-def block_grams(quadratic: Quadratic) -> Floats:
-    """``(F, 2C, 2C)``: each block's own part of Σ^xx, Re then Im, zero where a real number has no Im."""
-    columns = quadratic.coordinates
-    width = 2 * columns.image_shape[0]
-    place = columns.starts[:-1, None] + np.arange(width)
-    there = place < columns.starts[1:, None]
-    place = np.where(there, place, 0)
-    pairs = there[:, :, None] & there[:, None, :]
-    if quadratic.forms_gram:
-        return np.asarray(quadratic.gram[place[:, :, None], place[:, None, :]] * pairs)
-    stats = quadratic.moments.statistics
-    grams = np.zeros(pairs.shape)
-    for part in slices(len(stats.gain), max(64, PIECE_BYTES // (16 * columns.size))):
-        rows = columns.take(stats.rows[part]) * np.sqrt(stats.gain[part])[:, None]
-        padded = rows[:, place].transpose(1, 2, 0)
-        grams += padded @ padded.swapaxes(1, 2)
-    return np.asarray(grams * pairs)
 
 
 def prox_blocks(blocks: Complexes, u: Floats, power: float, rank: int, kept: NDArray[np.bool_]) -> Complexes:

@@ -12,13 +12,21 @@ from benchmarks.peers import machine
 
 
 def command(
-    name: str, run: Callable[..., Any], config: Any, tiny: Any, about: str | None, arguments: Sequence[str] | None
+    name: str,
+    run: Callable[..., Any],
+    config: Any,
+    tiny: Any,
+    about: str | None,
+    arguments: Sequence[str] | None,
+    *,
+    folder: str = "peers",
 ) -> int:
-    """Run ``benchmarks.peers.NAME`` from the command line, in a process of one thread."""
+    """Run ``benchmarks.FOLDER.NAME`` from the command line, in a process of one thread."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    module = f"benchmarks.peers.{name}"
+    module = f"benchmarks.{folder}.{name}"
+    results = machine.RESULTS.parents[1] / folder / "results"
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=(about or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=machine.RESULTS / f"{name}.json")
+    parser.add_argument("--out", type=Path, default=results / f"{name}.json")
     parser.add_argument("--fresh", action="store_true", help="measure everything again")
     parser.add_argument("--tiny", action="store_true", help="seconds; to see that it runs")
     options = parser.parse_args(given)
