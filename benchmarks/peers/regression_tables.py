@@ -40,8 +40,8 @@ def group_lasso(data: Data) -> str:
         f"K = C = 1, {config['n_images']} images, {config['n_lams']} λ from λ_max down to {config['ratio']:g} of it, "
         f"every one at a relative duality gap of {config['gap']:g}, recomputed from the predictor. *warm*: from one λ "
         "to the next; *cold*: each from zero. Ours: from the raw images (`statistics` is a part of it). The peers: on "
-        "real columns in groups, whose making (`columns`) counts in the last column only. `reduced`: on 1024 rows that have the Gram matrix of the images, "
-        "with the time of reducing them: our idea, not theirs."
+        "real columns in groups, whose making (`columns`) counts in the last column only. `reduced`: on 1024 rows "
+        "that have the Gram matrix of the images, with the time of reducing them: our idea, not theirs."
     )
     return f"## Group lasso (L = 2), a path of λ\n\n{note}\n\n" + table(header, rows)
 
