@@ -207,6 +207,15 @@ def test_reweighted_least_squares_finds_the_minimum_of_two_blocks(depth: int) ->
     assert brute - 1e-3 < found <= brute + 1e-12  # half a step, squared, times a curvature of order 1 to 10
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_half_of_the_objective_is_that_of_the_images(shape: tuple[int, int]) -> None:
+    problem, depth, lam = power_law(shape, 20), 5, 0.3
+    values, predictor = random_predictor(problem)
+    half = oracle.Quadratic.of(problem, depth).value(values[0], 0.5 * problem.mu(depth, lam))
+    expected = 2.0 * half + (problem.targets**2).mean()
+    assert problem.objective(predictor, depth, lam) == pytest.approx(expected, rel=1e-12)  # cancelling sums
+
+
 def test_reach_times_the_fastest_that_is_good_enough() -> None:
     cell = reach.reach(lambda tol: tol, lambda result: result, (1e-1, 1e-3, 1e-5), 1e-2, reach.Limits(repeats=2))
     assert cell["tolerance"] in (1e-3, 1e-5)
