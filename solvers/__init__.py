@@ -7,10 +7,10 @@ from solvers.certificates import certify
 from solvers.closed_form import diagonal, power_law, ridge, ridge_diagonal, ridge_path, ridge_power_law
 from solvers.conic import Conic
 from solvers.coordinate import Coordinate
-from solvers.exchange import Exchange
 from solvers.factorization import factorize
 from solvers.factorized import TrainedNetwork, train_factorized
 from solvers.irls import Reweighted
+from solvers.local_search import LocalSearch
 from solvers.path import path
 from solvers.problem import RegularizedProblem
 from solvers.proximal import Proximal
@@ -21,7 +21,7 @@ __all__ = [
     "Certificate",
     "Conic",
     "Coordinate",
-    "Exchange",
+    "LocalSearch",
     "PathResult",
     "Proximal",
     "RegularizedProblem",

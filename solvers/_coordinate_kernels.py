@@ -9,7 +9,8 @@ at every step, at any depth. A block whose lines of G are not formed yet stays z
 import numpy as np
 from numba import njit
 
-from solvers._prox_kernels import shrink, shrink_blocks
+from solvers._block_kernels import block_singular_values
+from solvers._prox_kernels import landing, shrink, shrink_blocks
 
 FAST = {"nsz", "arcp", "contract", "reassoc"}
 
@@ -23,29 +24,38 @@ def move_column(slope, gram, row, column, step):
 
 
 @njit(nogil=True, cache=True)
-def visit_vector(values, slope, gram, starts, curvatures, thresholds, depth, formed, wanted, b):
-    """Move block b, all of whose entries share one norm (K = 1 or C = 1); the largest move², times ℓ_b."""
+def jump_points(curvatures, thresholds, depth, out):
+    """Where the prox of each block leaves zero; infinity for a block that the data never see (ℓ_b = 0)."""
+    for b in range(out.size):
+        if not curvatures[b] > 0.0:
+            out[b] = np.inf
+        elif depth == 1:
+            out[b] = 0.0
+        elif depth == 2:
+            out[b] = thresholds[b] / curvatures[b]
+        else:
+            out[b] = landing(thresholds[b] / curvatures[b], depth) * ((depth - 1.0) / (depth - 2.0))
+
+
+@njit(nogil=True, cache=True)
+def visit_vector(values, slope, gram, starts, curvatures, thresholds, jumps, depth, formed, wanted, b):
+    """Move block b, all of whose entries share one norm (K = 1 or C = 1); the move², times ℓ_b."""
     first, last, curvature = starts[b], starts[b + 1], curvatures[b]
-    norm = 0.0
+    inverse, square = 1.0 / curvature, 0.0
     for k in range(values.shape[0]):
         for i in range(first, last):
-            norm = max(norm, abs(values[k, i] - slope[k, i] / curvature))
-    if norm > 0.0:
-        scale, total = norm, 0.0
-        for k in range(values.shape[0]):
-            for i in range(first, last):
-                total += ((values[k, i] - slope[k, i] / curvature) / scale) ** 2
-        norm = scale * np.sqrt(total)
-        factor = shrink(norm, thresholds[b] / curvature, depth) / norm
-    else:
-        factor = 0.0
+            y = values[k, i] - slope[k, i] * inverse
+            square += y * y
+    factor, norm = 0.0, np.sqrt(square)
+    if norm > jumps[b]:
+        factor = shrink(norm, thresholds[b] * inverse, depth) / norm
     if not formed:
         wanted[b] = factor * norm * np.sqrt(curvature)
         return 0.0
     moved = 0.0
     for k in range(values.shape[0]):
         for i in range(first, last):
-            new = factor * (values[k, i] - slope[k, i] / curvature) if factor > 0.0 else 0.0
+            new = factor * (values[k, i] - slope[k, i] * inverse) if factor > 0.0 else 0.0
             step = new - values[k, i]
             if step != 0.0:
                 values[k, i] = new
@@ -56,17 +66,22 @@ def visit_vector(values, slope, gram, starts, curvatures, thresholds, depth, for
 
 @njit(nogil=True, cache=True)
 def visit_matrix(
-    values, slope, gram, starts, curvatures, thresholds, depth, rank, channels, before, after, formed, wanted, b
+    values, slope, gram, starts, curvatures, thresholds, jumps, depth, rank, channels, before, after, formed, wanted, b
 ):
-    """Move block b, a matrix whose singular values are penalised."""
+    """Move block b, a matrix whose singular values are penalised; none is larger than the norm of them all."""
     first, paired, curvature = starts[b], starts[b + 1] - starts[b] > channels, curvatures[b]
+    square = 0.0
     for k in range(values.shape[0]):
         for c in range(channels):
             i, j = first + c, first + channels + c
             real = values[k, i] - slope[k, i] / curvature
             imaginary = values[k, j] - slope[k, j] / curvature if paired else 0.0
             before[0, k, c] = complex(real, imaginary)
-    shrink_blocks(before, thresholds[b : b + 1] / curvature, depth, rank, after)
+            square += real * real + imaginary * imaginary
+    if np.sqrt(square) > jumps[b]:
+        shrink_blocks(before, thresholds[b : b + 1] / curvature, depth, rank, after)
+    else:
+        after[:] = 0.0
     if not formed:
         for k in range(values.shape[0]):
             for c in range(channels):
@@ -87,7 +102,7 @@ def visit_matrix(
 
 
 @njit(nogil=True, cache=True)
-def sweep(values, slope, gram, starts, curvatures, thresholds, depth, rank, channels, formed, wanted):
+def sweep(values, slope, gram, starts, curvatures, thresholds, jumps, depth, rank, channels, formed, wanted):
     """Visit every block once; Σ ℓ‖move‖².
 
     A block that the data never see (ℓ_b = 0) is zero at the minimum, and is left at zero. ``wanted[b]`` becomes the
@@ -98,12 +113,14 @@ def sweep(values, slope, gram, starts, curvatures, thresholds, depth, rank, chan
     after = np.empty((1, outputs, channels), dtype=np.complex128)
     vectors = outputs == 1 or channels == 1
     moved = 0.0
+    wanted[:] = 0.0
     for b in range(thresholds.size):
-        wanted[b] = 0.0
-        if curvatures[b] <= 0.0:
+        if jumps[b] == np.inf:
             continue
         if vectors:
-            moved += visit_vector(values, slope, gram, starts, curvatures, thresholds, depth, formed[b], wanted, b)
+            moved += visit_vector(
+                values, slope, gram, starts, curvatures, thresholds, jumps, depth, formed[b], wanted, b
+            )
         else:
             moved += visit_matrix(
                 values,
@@ -112,6 +129,7 @@ def sweep(values, slope, gram, starts, curvatures, thresholds, depth, rank, chan
                 starts,
                 curvatures,
                 thresholds,
+                jumps,
                 depth,
                 rank,
                 channels,
@@ -125,49 +143,108 @@ def sweep(values, slope, gram, starts, curvatures, thresholds, depth, rank, chan
 
 
 @njit(nogil=True, cache=True)
-def gain_alone(slope, first, last, curvature, threshold, depth):
-    """How much the majoriser of h falls where a block that is zero goes alone to its prox (≤ 0); a single row."""
-    norm = 0.0
-    for i in range(first, last):
-        norm += (slope[i] / curvature) ** 2
-    norm = np.sqrt(norm)
-    if not norm > 0.0:
-        return 0.0
-    size = shrink(norm, threshold / curvature, depth)
-    if size == 0.0:
-        return 0.0
-    return curvature * size * (0.5 * size - norm) + threshold * size ** (2.0 / depth)
+def half_objective(values, slope, cross, starts, thresholds, depth, channels, singular):
+    """``h(V) = ½⟨V, slope - c⟩ + Σ_b u_b ‖Z_b‖_p^p``; ``singular (F, min(K, C))`` is overwritten."""
+    total = 0.0
+    for k in range(values.shape[0]):
+        for i in range(values.shape[1]):
+            if values[k, i] != 0.0:
+                total += 0.5 * values[k, i] * (slope[k, i] - cross[k, i])
+    block_singular_values(values, starts, channels, singular)
+    for b in range(thresholds.size):
+        for i in range(singular.shape[1]):
+            if singular[b, i] > 0.0:
+                total += thresholds[b] * singular[b, i] ** (2.0 / depth)
+    return total
 
 
 @njit(nogil=True, cache=True)
-def best_exchange(values, slope, gram, starts, curvatures, thresholds, depth):
-    """The active block to drop and the zero block to raise in its place (-1: none) that lower h most, and by how much.
+def drop_block(values, slope, gram, first, last):
+    """Block b to zero."""
+    for k in range(values.shape[0]):
+        for i in range(first, last):
+            if values[k, i] != 0.0:
+                move_column(slope, gram, k, i, -values[k, i])
+                values[k, i] = 0.0
 
-    One row (K = 1). To first order: the others stay where they are.
-    """
-    n, row = thresholds.size, values[0]
-    without = np.empty_like(row)
-    best, dropped, raised = 0.0, -1, -1
-    for a in range(n):
-        first, last = starts[a], starts[a + 1]
-        square = quadratic = linear = 0.0
+
+@njit(nogil=True, cache=True)
+def raise_block(values, slope, gram, first, last, curvature):
+    """Block b to where its gradient step leads."""
+    for k in range(values.shape[0]):
         for i in range(first, last):
-            square += row[i] * row[i]
-            linear -= slope[0, i] * row[i]
-            for j in range(first, last):
-                quadratic += row[i] * gram[i, j] * row[j]
-        if square == 0.0:
+            step = -slope[k, i] / curvature
+            if step != 0.0:
+                values[k, i] += step
+                move_column(slope, gram, k, i, step)
+
+
+@njit(nogil=True, cache=True)
+def best_partner(values, slope, starts, curvatures, thresholds, jumps, depth, formed, but):
+    """The silent block, other than ``but``, whose own prox lowers the majoriser of h most; -1 where none does."""
+    best, found = 0.0, -1
+    for b in range(thresholds.size):
+        if b == but or jumps[b] == np.inf or not formed[b]:
             continue
-        change = linear + 0.5 * quadratic - thresholds[a] * square ** (1.0 / depth)
-        without[:] = slope[0]
-        for i in range(first, last):
-            for j in range(row.size):
-                without[j] -= row[i] * gram[i, j]
-        if change < best:
-            best, dropped, raised = change, a, -1
-        for b in range(n):
-            if b != a and curvatures[b] > 0.0 and row[starts[b]] == 0.0 and row[starts[b + 1] - 1] == 0.0:
-                gain = gain_alone(without, starts[b], starts[b + 1], curvatures[b], thresholds[b], depth)
-                if change + gain < best:
-                    best, dropped, raised = change + gain, a, b
-    return dropped, raised, best
+        square, silent = 0.0, True
+        for k in range(values.shape[0]):
+            for i in range(starts[b], starts[b + 1]):
+                square += slope[k, i] * slope[k, i]
+                silent = silent and values[k, i] == 0.0
+        norm = np.sqrt(square) / curvatures[b]
+        if silent and norm > jumps[b]:
+            size = shrink(norm, thresholds[b] / curvatures[b], depth)
+            gain = curvatures[b] * size * (0.5 * size - norm) + thresholds[b] * size ** (2.0 / depth)
+            if gain < best:
+                best, found = gain, b
+    return found
+
+
+@njit(nogil=True, cache=True)
+def explore(
+    values,
+    slope,
+    cross,
+    gram,
+    starts,
+    curvatures,
+    thresholds,
+    jumps,
+    depth,
+    rank,
+    channels,
+    formed,
+    blocks,
+    n_sweeps,
+    enough,
+    height,
+    margin,
+):
+    """Change the blocks one at a time and descend from there. Silent: raised. Active: dropped, and a partner raised.
+
+    Stops at the first that ends lower than ``height - margin``: then ``values`` and ``slope`` are there. Returns its
+    place in ``blocks`` (-1: none) and the height reached.
+    """
+    trial, trial_slope = np.empty_like(values), np.empty_like(slope)
+    wanted = np.zeros(thresholds.size)
+    singular = np.empty((thresholds.size, min(values.shape[0], channels)))
+    for n in range(blocks.size):
+        b = blocks[n]
+        first, last = starts[b], starts[b + 1]
+        trial[:], trial_slope[:] = values, slope
+        if np.any(values[:, first:last] != 0.0):
+            drop_block(trial, trial_slope, gram, first, last)
+            b = best_partner(trial, trial_slope, starts, curvatures, thresholds, jumps, depth, formed, b)
+        if b >= 0:
+            raise_block(trial, trial_slope, gram, starts[b], starts[b + 1], curvatures[b])
+        for _ in range(n_sweeps):
+            moved = sweep(
+                trial, trial_slope, gram, starts, curvatures, thresholds, jumps, depth, rank, channels, formed, wanted
+            )
+            if not moved > enough:
+                break
+        reached = half_objective(trial, trial_slope, cross, starts, thresholds, depth, channels, singular)
+        if reached < height - margin:
+            values[:], slope[:] = trial, trial_slope
+            return n, reached
+    return -1, height

@@ -39,10 +39,13 @@ class Coordinate:
         Visits to all blocks before it gives up.
     memory : int
         Sweeps that the extrapolation looks back on.
+    polish : bool
+        End with Newton's method, where blocks are vectors.
     """
 
     max_sweeps: int = 100_000
     memory: int = 8
+    polish: bool = True
 
     def solve(self, problem: RegularizedProblem, start: Floats | None = None, *, tol: float = 1e-8) -> Iterate:
         """Descend from coordinates ``(K, D)``, from zero if none are given."""
@@ -72,7 +75,7 @@ class _Descent:
                 continue
             settled = moved <= SETTLED * self.tol * scale
             if settled or self.sweeps % LOOK == 0:
-                if settled and self.vectors:
+                if settled and self.vectors and self.solver.polish:
                     self.polish()
                 scale = self.scale
                 if self.done(moved, scale):
@@ -92,6 +95,7 @@ class _Descent:
             problem.coordinates.starts,
             quadratic.curvatures,
             problem.thresholds,
+            problem.jumps,
             problem.depth,
             problem.max_rank,
             problem.image_shape[0],

@@ -12,10 +12,11 @@ from lineardyn.errors import ArgumentError
 from lineardyn.progress import progress_bar
 from lineardyn.validation import Rng, as_generator, check_array, check_number, shown
 from solvers.closed_form import ridge_path
+from solvers.coordinate import Coordinate
 from solvers.iterate import Iterate
 from solvers.problem import RegularizedProblem
 from solvers.result import PathResult, Solution
-from solvers.search import descend
+from solvers.search import ROUGH, SAME, descend
 from solvers.solve import RUN, Settings, choose, to_solution
 
 __all__ = ["path"]
@@ -34,9 +35,8 @@ def path(
 ) -> PathResult:
     """:func:`solvers.solve` at every λ of ``lams``, each from the solution of the next larger one.
 
-    At depth 1 all come from one factorisation. Non-convex problems go down the path from large λ, up again from small
-    λ, and down once more, each λ keeping the lowest point that any of the three, or the convex problem of depth 2,
-    leads to.
+    At depth 1 all come from one factorisation. Non-convex problems are searched from large λ down, single frequencies
+    dropped and raised; then up and down once more, each λ taking over what leads lower from its neighbours.
 
     Parameters
     ----------
@@ -102,36 +102,24 @@ def _solutions(problems: list[RegularizedProblem], settings: Settings, throw: bo
 
 
 def _there_and_back(problems: list[RegularizedProblem], settings: Settings, throw: bool) -> Iterator[Solution]:
-    """Down, up and down the path, each λ from its neighbour's best."""
+    """Down the path with a search at each λ; then up and down, where a neighbour's solution leads to a lower one."""
     begin = time.perf_counter()
-    best: list[Iterate | None] = [None] * len(problems)
-    heights = np.full(len(problems), np.inf)
+    best: list[Iterate] = []
+    heights: list[float] = []
 
-    def improve(i: int, start: Floats) -> None:
-        end = descend(problems[i], start, tol=settings.tol)
-        height = problems[i].objective_of(end.values)
-        if height < heights[i]:
-            best[i], heights[i] = end, height
+    def improve(i: int, neighbour: int) -> None:
+        end = Coordinate(polish=False).solve(problems[i], best[neighbour].values, tol=ROUGH)
+        if problems[i].objective_of(end.values) < heights[i] * (1 - SAME):
+            best[i] = descend(problems[i], end.values, tol=settings.tol)
+            heights[i] = problems[i].objective_of(best[i].values)
 
-    zero = np.zeros_like(problems[0].quadratic.cross)
-    convex = zero
-    down, up = range(len(problems)), range(len(problems) - 2, -1, -1)
-    for i in down:
-        convex = RUN["coordinate"](_free(problems[i]), Settings(1, settings.rng, 1e-4, convex, False)).values
-        improve(i, zero)
-        improve(i, convex)
-    for i in (*up, *down):
-        for neighbour in (i - 1, i + 1):
-            if 0 <= neighbour < len(problems):
-                end = best[neighbour]
-                assert end is not None
-                improve(i, end.values)
-    seconds = (time.perf_counter() - begin) / len(problems)
+    for problem in problems:
+        best.append(descend(problem, best[-1].values if best else None, tol=settings.tol))
+        heights.append(problem.objective_of(best[-1].values))
+    for i in range(len(problems) - 2, -1, -1):
+        improve(i, i + 1)
+    for i in range(1, len(problems)):
+        improve(i, i - 1)
+    seconds = (time.perf_counter() - begin) / max(len(problems), 1)
     for problem, end in zip(problems, best, strict=True):
-        assert end is not None
         yield to_solution(problem, end, "path, down and up and down", seconds, throw=throw)
-
-
-def _free(problem: RegularizedProblem) -> RegularizedProblem:
-    """The convex problem of depth 2 at the same λ, without a bound on the rank."""
-    return RegularizedProblem(problem.moments, depth=2, lam=problem.lam)

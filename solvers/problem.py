@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from lineardyn.errors import ArgumentError
 from lineardyn.moments import SecondMoments
 from lineardyn.validation import check_count, check_number
+from solvers._coordinate_kernels import jump_points
 from solvers.coordinates import Coordinates
 from solvers.predictors import ROUND_OFF
 from solvers.quadratic import Quadratic, quadratic
@@ -150,6 +151,13 @@ class RegularizedProblem:
         """``(F,)``: ``u_b = ½ μ m_b^{1-p/2}``, the penalty of a block in h (m_b frequencies share it)."""
         counts = self.coordinates.half.weights
         return np.asarray(0.5 * self.mu * counts ** (1.0 - self.power / 2))
+
+    @cached_property
+    def jumps(self) -> Floats:
+        """``(F,)``: the norm of ``Z_b - slope_b/ℓ_b`` up to which coordinate descent sends block b to zero."""
+        jumps = np.empty_like(self.thresholds)
+        jump_points(self.quadratic.curvatures, self.thresholds, self.depth, jumps)
+        return jumps
 
     def with_lam(self, lam: float) -> RegularizedProblem:
         """The same problem at another λ."""

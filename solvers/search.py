@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from lineardyn.errors import Status
 from solvers.coordinate import Coordinate
-from solvers.exchange import Exchange
 from solvers.iterate import Iterate
+from solvers.local_search import LocalSearch
 from solvers.problem import RegularizedProblem
 
 __all__ = ["descend", "search"]
@@ -23,11 +23,9 @@ SAME = 1e-9
 
 
 def descend(problem: RegularizedProblem, start: Floats | None, *, tol: float) -> Iterate:
-    """Coordinate descent, then exchanges of frequencies where blocks are single coefficients."""
-    end = Coordinate().solve(problem, start, tol=tol)
-    if problem.n_outputs == 1 and problem.image_shape[0] == 1:
-        end = Exchange().solve(problem, end, tol=tol)
-    return end
+    """Coordinate descent, then changes of single frequencies as long as they lead lower."""
+    rough = Coordinate(polish=False).solve(problem, start, tol=max(tol, ROUGH))
+    return LocalSearch().solve(problem, rough.values, tol=tol)
 
 
 def search(

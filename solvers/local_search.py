@@ -1,0 +1,99 @@
+"""From one local minimum to a lower one: drop a frequency, or raise another, and descend again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lineardyn.errors import Status
+from solvers._coordinate_kernels import explore
+from solvers.coordinate import Coordinate
+from solvers.iterate import Iterate
+from solvers.problem import RegularizedProblem
+
+__all__ = ["LocalSearch"]
+
+Floats = NDArray[np.float64]
+WORTH = 1e-10
+"""Smallest gain that counts, relative to ⟨‖y‖²⟩."""
+SETTLED = 1e-11
+"""Move of a sweep, relative to ⟨‖y‖²⟩, at which a trial has come to rest."""
+
+
+@dataclass(frozen=True)
+class LocalSearch:
+    """Each block in turn is changed, and coordinate descent follows: an active one is dropped, and the silent one that
+    then gains most takes its place; a silent one is raised.
+
+    The first change that leads lower is taken, until none does. Blocks whose change costs least come first.
+
+    Parameters
+    ----------
+    n_drops, n_raises : int
+        Blocks tried at each place, of those that are active and of those that are silent.
+    n_sweeps : int
+        Of each trial, at most.
+    max_moves : int
+        Changes taken before it stops.
+    """
+
+    n_drops: int = 200
+    n_raises: int = 20
+    n_sweeps: int = 10
+    max_moves: int = 1000
+
+    def solve(self, problem: RegularizedProblem, start: Floats, *, tol: float = 1e-8) -> Iterate:
+        """From coordinates ``(K, D)`` of a local minimum; descends to ``tol`` in the end."""
+        quadratic, columns = problem.quadratic, problem.coordinates
+        values, slope = start.copy(), quadratic.gradient(start)
+        height, moves = problem.half_objective(values, slope), 0
+        while moves < self.max_moves:
+            blocks = self._candidates(problem, values, slope)
+            missing = blocks[~quadratic.lines.formed[blocks]]
+            if len(missing):
+                quadratic.lines.form(missing)
+            taken, height = explore(
+                values,
+                slope,
+                quadratic.cross,
+                quadratic.lines.lines,
+                columns.starts,
+                quadratic.curvatures,
+                problem.thresholds,
+                problem.jumps,
+                problem.depth,
+                problem.max_rank,
+                problem.image_shape[0],
+                quadratic.lines.formed,
+                blocks,
+                self.n_sweeps,
+                SETTLED * quadratic.target_power,
+                height,
+                WORTH * quadratic.target_power,
+            )
+            if taken < 0:
+                break
+            moves += 1
+        end = Coordinate().solve(problem, values, tol=tol)
+        return Iterate(end.values, end.n_iterations, Status(end.status), f"{end.message} after {moves} changes")
+
+    def _candidates(self, problem: RegularizedProblem, values: Floats, slope: Floats) -> NDArray[np.int64]:
+        """Active blocks by what dropping them costs, silent ones by how hard they are pulled, others unchanged."""
+        columns, quadratic = problem.coordinates, problem.quadratic
+        singular = columns.singular_values(values)
+        active = singular.max(axis=1) > 0
+        first_order = np.add.reduceat(np.einsum("kd,kd->d", slope, values), columns.starts[:-1])
+        curved = 0.5 * quadratic.curvatures * (singular**2).sum(axis=1)
+        cost = curved - first_order - problem.thresholds * (singular**problem.power).sum(axis=1)
+        pull = columns.singular_values(slope).max(axis=1)
+        reach = np.divide(pull, np.sqrt(quadratic.curvatures), out=np.zeros_like(pull), where=quadratic.curvatures > 0)
+        drops = np.flatnonzero(active)
+        silent = ~active & (reach > 0)
+        if len(quadratic.lines.formed) > self.n_raises:  # where lines are dear, among the frequencies that have them
+            silent &= quadratic.lines.formed | (np.count_nonzero(silent & quadratic.lines.formed) < self.n_raises)
+        raises = np.flatnonzero(silent)
+        drops = drops[np.argsort(cost[drops], kind="stable")][: self.n_drops]
+        raises = raises[np.argsort(-reach[raises], kind="stable")][: self.n_raises]
+        return np.concatenate([drops, raises])
