@@ -26,7 +26,10 @@ THREAD_VARIABLES = {
     "JAX_PLATFORMS": "cpu",
     "JAX_ENABLE_X64": "1",
 }
-PACKAGES = ("lineardyn", "numpy", "scipy", "numba", "numbalsoda", "jax", "jaxlib", "diffrax", "torch")
+PACKAGES = (
+    "lineardyn", "numpy", "scipy", "numba", "numbalsoda", "jax", "jaxlib", "diffrax", "torch", "scikit-learn", "celer",
+    "skglm", "cvxpy", "clarabel", "scs",
+)  # fmt: skip
 RESULTS = Path(__file__).parent / "results"
 
 

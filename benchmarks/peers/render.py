@@ -9,8 +9,10 @@ from typing import Any
 
 from benchmarks.peers.machine import RESULTS
 from benchmarks.peers.pictures import PICTURES
+from benchmarks.peers.regression_tables import REGRESSION_TABLES
 from benchmarks.peers.tables import TABLES, sessions
 
+PAGE = TABLES | REGRESSION_TABLES
 DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -19,12 +21,13 @@ def page(found: Mapping[str, Any]) -> str:
     parts = [
         "# Benchmarks against other libraries",
         "Made by `python -m benchmarks.peers.render` from `benchmarks/peers/results/*.json`; each of them is measured "
-        f"by `python -m benchmarks.peers.NAME`, NAME one of {', '.join(f'`{name}`' for name in TABLES)}. Wall times "
+        f"by `python -m benchmarks.peers.NAME`, NAME one of {', '.join(f'`{name}`' for name in PAGE)}. Wall times "
         "are medians, compilation apart, of flows over different starts; each solver runs at the fastest tolerance at "
         "which every timed call keeps the error asked for, `max_t ‖B(t) - B_ref(t)‖_F / s_1`. A ratio above 1 means "
-        "that we are faster.",
+        "that we are faster. Regularised predictors (from *Ridge* on) are compared at equal objective or duality gap, "
+        "recomputed in pixels from the predictor.",
     ]
-    for name, tables in TABLES.items():
+    for name, tables in PAGE.items():
         if name not in found:
             continue
         made = [table(found[name]) for table in tables]
@@ -37,7 +40,7 @@ def page(found: Mapping[str, Any]) -> str:
 
 def main(results: Path = RESULTS, docs: Path = DOCS) -> int:
     """Write the page and the figures."""
-    files = {name: results / f"{name}.json" for name in TABLES}
+    files = {name: results / f"{name}.json" for name in PAGE}
     found = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in files.items() if path.exists()}
     docs.mkdir(parents=True, exist_ok=True)
     (docs / "benchmarks.md").write_text(page(found), encoding="utf-8")
