@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -44,23 +45,22 @@ class DescentSweep(Sweep):
         first = self.settings[0]
         return Descent(self.network, self.moments, n_steps=first.n_steps, every=self.every, batch_size=first.batch_size)
 
-    def solve(self, group: slice, out: Floats, shared: Descent, report: Report | None) -> list[Outcome]:
+    def solve(self, group: slice, out: Floats, shared: Descent, report: Report | None) -> Iterator[Outcome]:
         share = None if report is None else partial(_share, report, shared.n_steps)
         if self.together and len(out) > 1:
             settings = self.settings[group]
             arguments, _ = batch_arguments(self.network, self.moments, np.array([s.weight_decay for s in settings]))
             rates = np.array([s.learning_rate for s in settings])
             counts = descend_together(arguments, self.starts[group], rates, out, self.every, shared.n_steps, share)
-            return [self._outcome(int(count), {"batch": len(out)}) for count in counts]
-        outcomes = []
+            yield from (self._outcome(int(count), {"batch": len(out)}) for count in counts)
+            return
         for run, states in zip(range(group.start, group.stop), out, strict=True):
             settings_ = self.settings[run]
             count = shared.run(
                 self.starts[run], settings_.learning_rate, settings_.weight_decay, states,
                 rng=self.generators[run] if self.generators else None, report=share,
             )  # fmt: skip
-            outcomes.append(self._outcome(count, {}))
-        return outcomes
+            yield self._outcome(count, {})
 
     def _outcome(self, count: int, more: dict[str, int]) -> Outcome:
         status = Status.SUCCESS if count == len(self.steps) else Status.DIVERGED

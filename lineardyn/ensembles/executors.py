@@ -46,7 +46,7 @@ def check_executor(executor: Any) -> None:
 def solve_over_executor(
     sweep: Sweep, out: Floats, executor: ExecutorLike, done: Done, progress: Callable[[float], None]
 ) -> None:
-    """Solve all groups over the executor; ``done`` is called in this thread, chunk by chunk as they end."""
+    """Solve all groups over the executor; ``done`` is called in this thread, run by run as chunks end."""
     _Submission(sweep, out, executor).run(done, progress)
 
 
@@ -169,15 +169,14 @@ class _Submission:
         if self.lost[chunk] < TRIES:
             self.waiting.append(chunk)
             return
-        for group in self.chunks[chunk]:
-            done(group, [self.sweep.lost() for _ in range(group.stop - group.start)])
+        groups = self.chunks[chunk]
+        for run in range(groups[0].start, groups[-1].stop):
+            done(run, self.sweep.lost())
 
     def _keep(self, chunk: int, states: list[Floats], outcomes: list[Outcome], done: Done) -> None:
-        first = self.chunks[chunk][0].start
-        for i, own in enumerate(states):
-            self.out[first + i, : len(own)] = own
-        for group in self.chunks[chunk]:
-            done(group, outcomes[group.start - first : group.stop - first])
+        for run, (own, outcome) in enumerate(zip(states, outcomes, strict=True), self.chunks[chunk][0].start):
+            self.out[run, : len(own)] = own
+            done(run, outcome)
 
 
 def _explain_pickling(error: Exception) -> None:

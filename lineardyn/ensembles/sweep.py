@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -22,6 +22,10 @@ Floats = NDArray[np.float64]
 Report = Callable[[float], None]
 BATCH_ROWS = 256
 """Rows of the one matrix product of a batch of runs: enough for dgemm's full rate; more would only couple more runs."""
+
+
+SHARES = 32
+"""The part of the runs that are left which a thread takes at once, where they are not batched, is one of so many."""
 
 
 class Outcome(NamedTuple):
@@ -75,8 +79,11 @@ class Sweep(ABC):
         """What the runs of one thread share."""
 
     @abstractmethod
-    def solve(self, group: slice, out: Floats, shared: Any, report: Report | None) -> list[Outcome]:
-        """Run a group, states to ``out (r, T, n)``; ``report`` takes the share done, and may raise to stop it."""
+    def solve(self, group: slice, out: Floats, shared: Any, report: Report | None) -> Iterator[Outcome]:
+        """Run a group, states to ``out (r, T, n)``: outcomes in the order of the runs, each as soon as it is known.
+
+        ``report`` takes the share done, and may raise to stop it.
+        """
 
     def lost(self) -> Outcome:
         """Of a run that no worker brought back."""
@@ -87,10 +94,16 @@ class Sweep(ABC):
         return replace(self, starts=self.starts[runs], settings=self.settings[runs])
 
     def groups(self) -> list[slice]:
-        """Runs that are solved together: batches of nearly one size, whatever the number of threads, or one by one."""
-        largest = max(1, BATCH_ROWS // self.network.n_outputs) if self.together else 1
-        n, count = len(self), -(-len(self) // largest)
-        edges = [n * i // count for i in range(count + 1)]
+        """Runs that one thread takes at once, whatever the number of threads.
+
+        Batches of nearly one size; else fewer and fewer of them, so that no thread ends long after the others.
+        """
+        n, edges = len(self), [0]
+        if self.together:
+            count = -(-n // max(1, BATCH_ROWS // self.network.n_outputs))
+            edges = [n * i // count for i in range(count + 1)]
+        while edges[-1] < n:
+            edges.append(edges[-1] + -(-(n - edges[-1]) // SHARES))
         return [slice(a, b) for a, b in pairwise(edges)]
 
     def room(self) -> Floats:
