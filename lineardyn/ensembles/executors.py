@@ -11,7 +11,6 @@ from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from pickle import PicklingError
 from tempfile import TemporaryDirectory
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lineardyn.ensembles.sweep import Outcome, Sweep
+from lineardyn.ensembles.sweep import Outcome, Sweep, evenly
 from lineardyn.ensembles.threads import Done, Stopped, one_blas_thread
 from lineardyn.errors import ArgumentError
 
@@ -59,7 +58,8 @@ def _solve_chunk(part: Sweep, groups: list[slice], flag: Path | None, _: int) ->
     report = None if flag is None else partial(_leave_off, flag)
     if report is not None:
         report(0.0)
-    out, outcomes, shared = part.room(), [], part.prepare()
+    out, shared = part.room(), part.prepare()
+    outcomes: list[Outcome] = []
     with one_blas_thread():
         for group in groups:
             outcomes += part.solve(group, out[group], shared, report)
@@ -78,10 +78,9 @@ class _Submission:
         self.sweep, self.out = sweep, out
         self.make: Any = None if hasattr(executor, "submit") else executor
         self.executor: Any = executor if self.make is None else self._made()
-        groups = sweep.groups()
-        count = min(len(groups), MOST_CHUNKS)
-        edges = [len(groups) * i // count for i in range(count + 1)]
-        self.chunks = [groups[a:b] for a, b in pairwise(edges)]
+        units = sweep.units()
+        count = min(len(units), MOST_CHUNKS)
+        self.chunks = [units[part] for part in evenly(len(units), count)]
         self.waiting = deque(range(count))
         self.running: dict[Future[Any], int] = {}
         self.lost: Counter[int] = Counter()
@@ -138,6 +137,7 @@ class _Submission:
                 return
             groups = self.chunks[chunk]
             runs = slice(groups[0].start, groups[-1].stop)
+            groups = groups if self.sweep.together else [runs]
             inside = [slice(g.start - runs.start, g.stop - runs.start) for g in groups]
             self.waiting.popleft()
             try:

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from lineardyn.ensembles.sweep import Outcome, Report, Sweep
+from lineardyn.ensembles.sweep import Outcome, Report, Sweep, share_of_group
 from lineardyn.errors import Status
 from lineardyn.flow.arguments import KernelArguments, Layout, batch_arguments, flow_arguments
 from lineardyn.flow.events import AnyEvent, Flow, Watcher
@@ -62,8 +62,7 @@ class FlowSweep(Sweep):
                 return
         if self.events:
             for i, run in enumerate(range(group.start, group.stop)):
-                own = None if report is None else partial(_part, report, i, len(out))
-                yield self._watched(run, out[i], shared, own)
+                yield self._watched(run, out[i], shared, share_of_group(report, i, len(out)))
             return
         settings, told = self.settings[group.start], None if report is None else partial(_share, report, len(out))
         results = integrate_each(
@@ -111,7 +110,3 @@ class FlowSweep(Sweep):
 
 def _share(report: Report, end: float, time: float) -> None:
     report(time / end if end else 1.0)
-
-
-def _part(report: Report, i: int, n_runs: int, share: float) -> None:
-    report((i + share) / n_runs)

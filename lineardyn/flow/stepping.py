@@ -100,6 +100,7 @@ class _Run:
         self.counts[_kernels.LENGTH], self.counts[_kernels.PADDED] = layout.length, layout.padded
         self.screening: Screening | None = None
         self.laws: ConservationLaws | None = None
+
     def begin(self) -> None:
         """Find f at the start, and the first step; ``code`` says whether it moves."""
         if self.tableau:  # by the kernel that goes on: see there
@@ -287,10 +288,11 @@ class _Run:
         t = self.tableau
         assert t is not None
         pair = (t.table, t.places, t.measured, t.measures, t.interpolant, t.n_main, t.error_order, t.stability)
+        network, statistics = self.arguments[:5], self.arguments[6:]  # the decay between them is each run's own
         run, code = _run_kernels.advance_runs(
             first, runs.y, self.stages, self.trial, runs.control, runs.counts, self.times, runs.out, budget, max_steps,
-            self.rtol, self.atol, *t.growth_errors, *pair, *self.arguments._replace(decay=runs.decays),
-        )
+            self.rtol, self.atol, *t.growth_errors, *pair, *network, runs.decays, *statistics,
+        )  # fmt: skip
         return int(run), int(code)
 
     def stats(self) -> dict[str, Any]:
