@@ -136,7 +136,7 @@ def _judged(point: Point, residual: float) -> tuple[str, str]:
     """Kind and status by the tests of a local minimum, the cheapest first."""
     slope = point.slope_on_support
     if slope > STATIONARY:
-        return "none", f"residual {slope:.2g}: not a stationary point"
+        return "none", f"residual {residual:.2g}, slope on the support {slope:.2g}: not a stationary point"
     bend = curvature(point)
     if not bend.convex:
         return "none", f"the Hessian on the support has the eigenvalue {bend.lowest:.3g}: a saddle"
