@@ -14,6 +14,7 @@ from solvers.factorization import factorize
 from solvers.factorized import TrainedNetwork, train_factorized
 from solvers.irls import Reweighted
 from solvers.local_search import LocalSearch
+from solvers.oracle import Exhaustive
 from solvers.path import path
 from solvers.penalties import jump, penalty_power, penalty_weight, schatten_power
 from solvers.problem import RegularizedProblem
@@ -29,6 +30,7 @@ __all__ = [
     "Certificate",
     "Conic",
     "Coordinate",
+    "Exhaustive",
     "LocalSearch",
     "PathResult",
     "Proximal",
