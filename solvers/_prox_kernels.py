@@ -24,7 +24,10 @@ FAR = 1e100  # ζ from which on x = z whatever the correction; squares and cubes
 SWEEPS = 40  # of Jacobi's rotations: it takes 2 to 10
 ROUND_OFF = 2.0**-51
 
-JIT: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}  # a check for zero stops vectorising
+# A check for zero would stop vectorising. fastmath is said to be off because a function inherits what it does not say
+# from the one that happens to compile it first: bits would depend on who calls.
+JIT: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": False}
+SUMS = {**JIT, "fastmath": {"contract", "reassoc"}}  # of entries of matrices, in any order; NaN stays NaN
 
 
 @njit(**JIT)
@@ -168,7 +171,7 @@ def shrink_with_one(z, a, depth, out):
 # ---------------------------------------------------------------------- matrices
 
 
-@njit(**JIT)
+@njit(**SUMS)
 def shrink_blocks(z, u, depth, rank, out):
     """The prox on the singular values of each matrix of ``z (n, K, C)`` complex, with threshold ``u (n,)``.
 
@@ -187,7 +190,7 @@ def shrink_blocks(z, u, depth, rank, out):
             shrink_block(z[b], u[b], depth, kept, columns, rows, projection, values, out[b])
 
 
-@njit(**JIT)
+@njit(**SUMS)
 def copy(source, target):
     """Entry by entry: assignments of whole arrays take a second each to compile."""
     for k in range(source.shape[0]):
@@ -195,7 +198,7 @@ def copy(source, target):
             target[k, c] = source[k, c]
 
 
-@njit(**JIT)
+@njit(**SUMS)
 def clear(target):
     """All entries 0."""
     for k in range(target.shape[0]):
@@ -203,7 +206,7 @@ def clear(target):
             target[k, c] = 0.0
 
 
-@njit(**JIT)
+@njit(**SUMS)
 def shrink_block(z, u, depth, kept, columns, rows, projection, values, out):
     """One matrix: ``Z P``, or ``P Z`` where Z is wide, with ``P = Σ (x_i/s_i) v_i v_i^*`` on the smaller side."""
     exponent = scaled_columns(z, columns)
@@ -226,7 +229,7 @@ def shrink_block(z, u, depth, kept, columns, rows, projection, values, out):
     multiply(z, projection, columns[0], out)
 
 
-@njit(**JIT)
+@njit(**SUMS)
 def scaled_columns(z, columns):
     """Columns of Z, or of Z^* where Z is wide, over a power of two near the largest entry; returns its exponent."""
     largest = 0.0
@@ -246,7 +249,7 @@ def scaled_columns(z, columns):
     return exponent
 
 
-@njit(**JIT)
+@njit(**SUMS)
 def square_norm(x):
     """``‖x‖²``."""
     total = 0.0
@@ -255,7 +258,7 @@ def square_norm(x):
     return total
 
 
-@njit(**JIT)
+@njit(**SUMS)
 def inner(x, y):
     """``x^* y``."""
     total = np.conj(x[0]) * y[0]
@@ -264,7 +267,7 @@ def inner(x, y):
     return total
 
 
-@njit(**JIT)
+@njit(**SUMS)
 def triangle(columns, rows):
     """Row i of ``rows`` becomes the conjugate of row i of R, where the columns are Q R, the largest first."""
     n = len(columns)
@@ -289,7 +292,7 @@ def triangle(columns, rows):
             columns[chosen, k] = 0.0
 
 
-@njit(**JIT)
+@njit(**SUMS)
 def rotate(rows):
     """One-sided Jacobi: unitary combinations of the rows until they are orthogonal to round-off; how many sweeps."""
     n = len(rows)
@@ -302,27 +305,26 @@ def rotate(rows):
                 square = product.real * product.real + product.imag * product.imag
                 if square > ROUND_OFF * one * (ROUND_OFF * other):
                     turned = True
-                    turn(rows[i], rows[j], one, other, product, math.sqrt(square))
+                    turn(rows[i], rows[j], one, other, product, square)
         if not turned:
             return sweep + 1
     return SWEEPS
 
 
-@njit(**JIT)
-def turn(x, y, one, other, product, overlap):
-    """The rotation that makes x and y orthogonal: ‖x‖², ‖y‖², ``x^* y`` and its modulus are given."""
-    phase = product * (1.0 / overlap)
-    zeta = 0.5 * (other - one) / overlap
-    tangent = math.copysign(1.0, zeta) / (abs(zeta) + math.sqrt(1.0 + zeta * zeta))
-    cosine = 1.0 / math.sqrt(1.0 + tangent * tangent)
-    sine = cosine * tangent
+@njit(**SUMS)
+def turn(x, y, one, other, product, square):
+    """The rotation that makes x and y orthogonal, ``x^* y`` and its squared modulus and both squared norms given."""
+    gap = other - one
+    tangent = product * (math.copysign(2.0, gap) / (abs(gap) + math.sqrt(gap * gap + 4.0 * square)))
+    opposite = np.conj(tangent)
+    cosine = 1.0 / math.sqrt(1.0 + (tangent * opposite).real)
     for k in range(len(x)):
-        first, second = x[k] * phase, y[k]
-        x[k] = cosine * first - sine * second
-        y[k] = sine * first + cosine * second
+        first, second = x[k], y[k]
+        x[k] = cosine * (first - opposite * second)
+        y[k] = cosine * (second + tangent * first)
 
 
-@njit(**JIT)
+@njit(**SUMS)
 def project(rows, values, exponent, level, depth, kept, projection):
     """``Σ (x_i/s_i) v_i v_i^*`` over the ``kept`` largest singular values; row i is s_i v_i."""
     n = len(rows)
@@ -340,7 +342,7 @@ def project(rows, values, exponent, level, depth, kept, projection):
         values[i] = 0.0
 
 
-@njit(**JIT)
+@njit(**SUMS)
 def multiply(z, projection, line, out):
     """``Z P``, or ``P Z`` where Z is wide; ``line`` keeps what is overwritten where out is z."""
     n = len(projection)

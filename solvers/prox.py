@@ -44,7 +44,7 @@ def prox(z: ArrayLike, u: ArrayLike, *, depth: int) -> NDArray[Any]:
 
     Returns
     -------
-    float64 or complex128 like z, within 1e-15 of the minimiser (relative), for all finite z and u.
+    float64 or complex128 like z, relative error below 1e-15 (complex: 2e-15) unless it is no normal float.
 
     Raises
     ------

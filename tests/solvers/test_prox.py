@@ -71,6 +71,13 @@ def test_one_threshold_and_many_give_the_same_bits(depth):
     )
 
 
+def test_bits_do_not_depend_on_who_compiles_first():
+    """Numba hands the fastmath flags of a caller on to functions that say nothing of them."""
+    functions = [function for function in vars(kernels).values() if hasattr(function, "targetoptions")]
+    assert len(functions) >= 15
+    assert all("fastmath" in function.targetoptions for function in functions)
+
+
 @given(depth=depths, log_z=st.floats(-2.0, 2.0), log_u=st.floats(-2.0, 2.0), angle=st.floats(0.0, 6.3))
 def test_nothing_on_a_grid_is_lower(depth, log_z, log_u, angle):
     """Of complex numbers: a polar grid around 0 that holds the ray of z."""
