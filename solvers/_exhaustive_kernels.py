@@ -624,9 +624,9 @@ def separable_share(scaled, starts, high, known):
 def evaluate(problem, share, optional, low, high, x, g, table, cut):
     """Bound of a node (huge where it is empty) and its share; its intervals and x change in place."""
     gram, cross, starts, _, _, _, scaled = problem
-    bound, alive = -HUGE, -1
+    bound, alive = -HUGE, INT(-1)
     for _ in range(ROUNDS):
-        now = np.count_nonzero(high > 0.0)
+        now = INT(np.count_nonzero(high > 0.0))
         if now != alive:
             alive = now
             share = separable_share(scaled, starts, high, share)
@@ -670,7 +670,7 @@ def push(nodes, counts, optional, low, high, x, bound, share):
 
 @njit(nogil=True, cache=True)
 def pop(nodes, counts):
-    """Take the node with the lowest bound out of the heap; its row is free, and keeps its entries until the next push."""
+    """Take the node with the lowest bound out of the heap; its row keeps its entries until the next push."""
     _, _, _, _, bounds, _, heap, spare = nodes
     top = heap[0]
     counts[OPEN] -= 1

@@ -54,47 +54,48 @@ def value(problem, x):
     return quadratic + magnitudes ** (2 / depth) @ thresholds
 
 
-def brute_force(problem, rng, n_starts=6):
-    """The lowest local minimum over all supports: damped Newton on each from ridge solutions and random points."""
+def brute_force(problem, rng):
+    """The lowest local minimum over all supports: Newton on each from ridge solutions and a random point."""
     gram, cross, starts, thresholds, depth, _ = problem
-    blocks, p, best = len(thresholds), 2 / depth, 0.0
-    for count in range(1, blocks + 1):
-        for support in itertools.combinations(range(blocks), count):
-            columns = np.concatenate([np.arange(starts[b], starts[b + 1]) for b in support])
-            part = gram[np.ix_(columns, columns)]
-            sizes = [starts[b + 1] - starts[b] for b in support]
-            level = np.trace(part) / len(columns)
-            points = [
-                np.linalg.solve(part + a * level * np.eye(len(columns)), cross[columns]) for a in (1e-6, 0.01, 0.3)
-            ]
-            points += [points[0] * rng.standard_normal(len(columns)) for _ in range(n_starts - 3)]
-            local = (part, cross[columns], np.concatenate([[0], np.cumsum(sizes)]), thresholds[list(support)], p)
-            best = min([best, *(newton(*local, x) for x in points)])
+    best = 0.0
+    for support in itertools.product([False, True], repeat=len(thresholds)):
+        chosen = np.flatnonzero(support)
+        columns = np.flatnonzero(np.repeat(support, np.diff(starts)))
+        if not len(columns):
+            continue
+        part, size = gram[np.ix_(columns, columns)], len(columns)
+        level = np.trace(part) / size * np.eye(size)
+        points = [np.linalg.solve(part + a * level, cross[columns]) for a in (1e-6, 0.01, 0.3)]
+        points += [points[0] * rng.standard_normal(size)]
+        sizes = np.diff(starts)[chosen]
+        local = part, cross[columns], np.concatenate([[0], np.cumsum(sizes)]), thresholds[chosen], 2 / depth
+        best = min([best, *(newton(*local, x) for x in points)])
     return best
 
 
 def newton(gram, cross, starts, thresholds, p, x):
-    """Minimise h from x where no block is zero; eigenvalues of the Hessian made positive, step halved until it falls."""
+    """Minimise h from x where no block is zero: absolute eigenvalues of the Hessian, steps halved until it falls."""
+    sizes, same = np.diff(starts), np.repeat(np.arange(len(thresholds)), np.diff(starts))
+    same = same[:, None] == same
 
     def height(x):
-        return 0.5 * x @ gram @ x - cross @ x + thresholds @ np.sqrt(np.add.reduceat(x * x, starts[:-1])) ** p
+        magnitudes = np.sqrt(np.add.reduceat(x * x, starts[:-1], axis=-1))
+        return 0.5 * np.sum((x @ gram) * x, axis=-1) - x @ cross + magnitudes**p @ thresholds
 
     now = height(x)
-    for _ in range(100):
-        slope, hessian = gram @ x - cross, gram.copy()
-        for b, u in enumerate(thresholds):
-            z = slice(starts[b], starts[b + 1])
-            r2 = max(x[z] @ x[z], 1e-30)
-            slope[z] += u * p * r2 ** (p / 2 - 1) * x[z]
-            hessian[z, z] += u * p * r2 ** (p / 2 - 1) * (np.eye(len(x[z])) + (p - 2) * np.outer(x[z], x[z]) / r2)
+    for _ in range(40):
+        squares = np.maximum(np.add.reduceat(x * x, starts[:-1]), 1e-30)
+        pull, unit = np.repeat(thresholds * p * squares ** (p / 2 - 1), sizes), x / np.repeat(np.sqrt(squares), sizes)
+        hessian = gram + np.diag(pull) + (p - 2) * pull * np.outer(unit, unit) * same
         values, vectors = np.linalg.eigh(hessian)
-        step = -vectors @ ((vectors.T @ slope) / np.maximum(np.abs(values), 1e-10 * np.abs(values).max()))
-        fractions = 0.5 ** np.arange(30)
-        heights = np.array([height(x + f * step) for f in fractions])
-        if not heights.min() < now - 1e-15 * abs(now):
-            break
+        size = np.maximum(np.abs(values), 1e-10 * np.abs(values).max())
+        step = -vectors @ ((vectors.T @ (gram @ x - cross + pull * x)) / size)
+        points = x + 0.4 ** np.arange(12)[:, None] * step
+        heights = height(points)
         i = int(np.argmin(heights))
-        x, now = x + fractions[i] * step, heights[i]
+        if not heights[i] < now - 1e-14 * abs(now):
+            break
+        x, now = points[i], heights[i]
     return now
 
 
@@ -102,19 +103,19 @@ def assert_certified(problem, found):
     """Status, order and width of the bounds; upper is the value at x."""
     assert found.status == "closed"
     assert found.lower <= found.upper
-    assert found.gap <= 0.5 * TOL * problem[-1] * (1 + 1e-9)
+    assert found.gap <= 0.5 * TOL * problem[-1]
     assert found.upper == pytest.approx(float(value(problem, found.x)), rel=1e-12, abs=1e-14)
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize(("sizes", "n"), [((1, 1, 1, 1, 1, 1), None), ((1, 2, 2, 1), None), ((1, 1, 2, 1, 1), 3)])
 def test_brute_force(sizes, n, depth):
-    for seed in range(3):
+    for seed in (depth, depth + 10):
         problem = draw(seed, sizes, depth, n=n)
         found = solve(problem)
         assert_certified(problem, found)
         reference = brute_force(problem, np.random.default_rng(seed))
-        assert found.lower <= reference + 1e-13 * problem[-1]  # a bound below every point
+        assert found.lower <= reference + 1e-13 * problem[-1]  # round-off of the reference
         assert found.upper <= reference + 0.5 * TOL * problem[-1]
 
 
@@ -181,7 +182,7 @@ def test_same_problem_in_other_coordinates(depth):
     columns = np.concatenate([np.arange(starts[b], starts[b + 1]) for b in order])
     moved = np.concatenate([[0], np.cumsum(np.diff(starts)[order])])
     turn = np.zeros((len(cross), len(cross)))
-    for i, j in zip(moved[:-1], moved[1:], strict=True):
+    for i, j in itertools.pairwise(moved):
         turn[i:j, i:j] = np.linalg.qr(rng.standard_normal((j - i, j - i)))[0]
     new_gram, new_cross = turn @ gram[np.ix_(columns, columns)] @ turn.T, turn @ cross[columns]
     for unit, factor in [(1.0, 1.0), (1e-6, 1.0), (1.0, 1e-5), (1e5, 1e3)]:  # unit of x, factor of h
@@ -205,7 +206,7 @@ def test_bounds_hold_wherever_the_search_ends(seed, depth, sizes, scarce, nodes)
     rng = np.random.default_rng(seed)
     assert found.status in ("closed", "out of nodes")
     assert found.lower <= found.upper <= 0.0
-    assert (found.gap <= 0.5 * TOL * problem[-1] * (1 + 1e-9)) == (found.status == "closed")
+    assert (found.gap <= 0.5 * TOL * problem[-1]) == (found.status == "closed")
     points = found.x * rng.normal(1.0, 10 ** rng.uniform(-4, 0.5, (2000, 1)), (2000, len(found.x)))
     assert found.lower <= value(problem, points).min()
     full = solve(problem)
@@ -302,6 +303,10 @@ def test_zero_where_nothing_correlates_and_where_a_block_has_no_power():
 
 
 GOOD = {"gram": np.eye(3), "cross": np.ones(3), "starts": [0, 1, 3], "thresholds": [0.1, 0.1], "depth": 3, "scale": 3.0}
+ROWS = np.array(
+    [[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]
+)  # two of the three columns explain all: (2u/u)^{L/2} is not excluded
+FLAT = {"gram": ROWS.T @ ROWS, "cross": [1.0, 0.3, 1.3], "starts": range(4), "thresholds": [1e-3] * 3, "depth": 600}
 BAD = [
     ({"gram": np.eye(2)}, "gram has shape"),
     ({"gram": np.diag([1.0, 1.0, -0.1])}, "eigenvalue -0.1"),
@@ -319,7 +324,7 @@ BAD = [
     ({"max_nodes": 0}, "max_nodes is 0"),
     ({"time_limit": -1.0}, "time_limit is -1"),
     ({"start": [1.0]}, "start has shape"),
-    ({"gram": np.ones((3, 3)), "depth": 200, "thresholds": [1e-3, 1e-3]}, "float64 does not bound"),
+    (FLAT, "float64 does not bound"),
     ({"gram": np.eye(40), "cross": np.ones(40), "starts": np.arange(41), "thresholds": np.ones(40)}, "40 blocks"),
 ]
 
