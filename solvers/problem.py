@@ -199,7 +199,7 @@ class RegularizedProblem:
         """h minus the best lower bound that scaling the residual gives, at depths 1 and 2 without a rank constraint.
 
         With residual ``ρ = y - Vx`` the point ``t ρ`` bounds ``h + ½⟨‖y‖²⟩`` by ``t⟨y, ρ⟩ - ½t²⟨‖ρ‖²⟩``, at depth 2
-        where it is feasible, ``t ‖slope_b‖ ≤ u_b`` in every block, and less ``t² Σ_b ‖slope_b‖²/(4u_b)`` at depth 1.
+        where it is feasible, ``|t| ‖slope_b‖ ≤ u_b`` in every block, and less ``t² Σ_b ‖slope_b‖²/(4u_b)`` at depth 1.
         """
         cross, power = self.quadratic.cross, self.quadratic.target_power
         square = power + float(np.vdot(values, slope - cross))
@@ -212,8 +212,9 @@ class RegularizedProblem:
             largest = self.coordinates.singular_values(slope).max(axis=1)
             steep = largest > 0
             feasible = float(np.min(self.thresholds[steep] / largest[steep], initial=np.inf))
-        scale = min(feasible, product / curved if curved > 0 else np.inf)
-        bound = scale * product - 0.5 * scale**2 * curved if np.isfinite(scale) else 0.5 * power
+        curved = max(curved, np.finfo(float).tiny)  # the residual of an interpolation is round-off, of either sign
+        scale = min(max(product / curved, -feasible), feasible)
+        bound = scale * product - 0.5 * scale**2 * curved
         return 0.5 * square + self.half_penalty(values) - bound
 
     def objective_of(self, values: Floats) -> float:
