@@ -165,7 +165,9 @@ def test_a_loss_near_interpolation_keeps_its_digits(form, size):
 @pytest.mark.parametrize("c", [1, 3])
 def test_the_gram_matrix_is_the_mean_over_images_in_coordinates(form, shape, c):
     data = (
-        own.make_data("coherent", (c, *shape), 2, seed=4) if form == "modes" else own.DataSet(*random_data((c, *shape), 2), "", 0)
+        own.make_data("coherent", (c, *shape), 2, seed=4)
+        if form == "modes"
+        else own.DataSet(*random_data((c, *shape), 2), "", 0)
     )
     moments = SecondMoments.from_data(data.images, data.targets, form=form)
     quad, columns = quadratic.quadratic(moments), coordinates((c, *shape))
