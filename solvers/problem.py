@@ -199,7 +199,7 @@ class RegularizedProblem:
         """h minus a lower bound of its minimum, at depths 1 and 2 without a rank constraint.
 
         At depth 1 h is strongly convex, and ``‖gradient‖²/2λ`` bounds the difference. At depth 2, with residual
-        ``ρ = y - Vx``, the point ``t ρ`` is dual feasible where ``t ‖slope_b‖ ≤ u_b`` in every block, and bounds
+        ``ρ = y - Vx``, the point ``t ρ`` is dual feasible where ``|t| ‖slope_b‖ ≤ u_b`` in every block, and bounds
         h + ½⟨‖y‖²⟩ by ``t⟨y, ρ⟩ - ½t²⟨‖ρ‖²⟩``.
         """
         if self.depth == 1:
@@ -211,8 +211,9 @@ class RegularizedProblem:
         feasible = float(np.min(self.thresholds[steep] / largest[steep], initial=np.inf))
         square = power + float(np.vdot(values, slope - cross))
         product = power - float(np.vdot(cross, values))
-        scale = min(feasible, product / square if square > 0 else np.inf)
-        bound = scale * product - 0.5 * scale**2 * square if np.isfinite(scale) else 0.5 * power
+        curved = max(square, np.finfo(float).tiny)  # the residual of an interpolation is round-off, of either sign
+        scale = min(max(product / curved, -feasible), feasible)
+        bound = scale * product - 0.5 * scale**2 * curved
         return 0.5 * square + self.half_penalty(values) - bound
 
     def objective_of(self, values: Floats) -> float:
