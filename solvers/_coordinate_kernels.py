@@ -15,7 +15,7 @@ from solvers._prox_kernels import JIT, clear, landing, shrink, shrink_blocks
 FAST = {"nsz", "arcp", "contract", "reassoc"}
 
 
-@njit(**JIT, fastmath=FAST)
+@njit(**(JIT | {"fastmath": FAST}))
 def move_column(slope, gram, row, column, step):
     """The slope after a step in one entry of V."""
     line, g = slope[row], gram[column]

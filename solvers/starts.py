@@ -79,7 +79,7 @@ def eliminated(problem: RegularizedProblem) -> Floats:
     ridge = ELIMINATION_RIDGE * float(np.trace(quadratic.gram))
     if not ridge > 0.0 or problem.coordinates.size > LARGEST_ELIMINATION:
         return np.zeros_like(quadratic.cross)
-    inverse = np.linalg.inv(quadratic.gram + ridge * np.eye(problem.coordinates.size))
+    inverse: Floats = np.linalg.inv(quadratic.gram + ridge * np.eye(problem.coordinates.size))
     values = quadratic.cross @ inverse
     left = list(range(problem.coordinates.n_blocks))
     height = best = problem.half_objective(values, quadratic.gradient(values))
