@@ -79,14 +79,14 @@ def eliminated(problem: RegularizedProblem) -> Floats:
     ridge = ELIMINATION_RIDGE * float(np.trace(quadratic.gram))
     if not ridge > 0.0 or problem.coordinates.size > LARGEST_ELIMINATION:
         return np.zeros_like(quadratic.cross)
-    inverse: Floats = np.linalg.inv(quadratic.gram + ridge * np.eye(problem.coordinates.size))
+    inverse = np.linalg.inv(quadratic.gram + ridge * np.eye(problem.coordinates.size))
     values = quadratic.cross @ inverse
     left = list(range(problem.coordinates.n_blocks))
     height = best = problem.half_objective(values, quadratic.gradient(values))
     found = values.copy()
     while left:
         penalties = problem.thresholds * (problem.coordinates.singular_values(values) ** problem.power).sum(axis=1)
-        costs = [_cost(values, inverse, starts[b], starts[b + 1]) - penalties[b] for b in left]
+        costs = [_cost(values, np.asarray(inverse), starts[b], starts[b + 1]) - penalties[b] for b in left]
         b = left.pop(int(np.argmin(costs)))
         part = slice(starts[b], starts[b + 1])
         solved = np.linalg.solve(inverse[part, part], inverse[part])
