@@ -94,7 +94,7 @@ def certify(problem: RegularizedProblem, predictor: ArrayLike, *, lower_bound: f
     off = _beyond_rank(point)
     if off:
         return Certificate("none", None, residual, off)
-    if gap is not None and gap <= CLOSE * max(point.objective, _round_off(point) / CLOSE):
+    if gap is not None and gap <= max(CLOSE * point.objective, _round_off(point)):
         return Certificate(
             "global", gap, residual, f"a global minimum to {gap:.2g}, of an objective of {_shown(point)}"
         )
