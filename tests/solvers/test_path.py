@@ -27,7 +27,8 @@ def test_a_convex_path_is_solve_at_each_lambda(family, depth):
     for lam, solution in zip(lams, result, strict=True):
         alone = solve(problem.with_lam(lam), tol=TOL)
         assert solution.objective == pytest.approx(alone.objective, rel=SAME)
-        assert solution.certificate.kind == "global" and solution.status is Status.SUCCESS
+        assert solution.certificate.kind == "global"
+        assert solution.status is Status.SUCCESS
 
 
 @pytest.mark.parametrize("family", ["natural", "interpolated", "planted", "silent"])
@@ -75,7 +76,9 @@ def test_from_lambda_max_on_all_is_zero(depth):
     problem = families.make_problem("natural", depth)
     top = lambda_max(problem)
     result = path(problem, [top, 2 * top, 1e-2 * top])
-    assert not result[0].predictor.any() and not result[1].predictor.any() and result[2].predictor.any()
+    assert not result[0].predictor.any()
+    assert not result[1].predictor.any()
+    assert result[2].predictor.any()
 
 
 def test_no_lambda_no_solution():

@@ -50,7 +50,8 @@ def test_coordinates_are_lossless_and_isometric(shape, c, k, seed):
     """Both ways, the norm over *all* frequencies, and blocks that say the same."""
     columns, predictor = coordinates((c, *shape)), random_predictor((c, *shape), k, seed)
     values = columns.pack(predictor)
-    assert values.shape == (k, c * shape[0] * shape[1]) and values.dtype == np.float64
+    assert values.shape == (k, c * shape[0] * shape[1])
+    assert values.dtype == np.float64
     assert oracles.error(columns.unpack(values), predictor) <= TOLERANCE
     assert np.linalg.norm(values) == pytest.approx(np.linalg.norm(predictor), rel=TOLERANCE)
     assert np.array_equal(columns.from_blocks(columns.blocks(values)), values)
@@ -73,7 +74,8 @@ def test_blocks_are_the_frequencies(shape, c, k):
     """√m v̂_f at one frequency of each pair, and its singular values."""
     columns, predictor = coordinates((c, *shape)), random_predictor((c, *shape), k)
     values, half = columns.pack(predictor), columns.half
-    assert half.weights.sum() == shape[0] * shape[1] and columns.n_blocks == len(half.weights)
+    assert half.weights.sum() == shape[0] * shape[1]
+    assert columns.n_blocks == len(half.weights)
     for b, (block, singular) in enumerate(zip(columns.blocks(values), columns.singular_values(values), strict=True)):
         f = np.unravel_index(half.indices[b], shape)
         wanted = np.sqrt(half.weights[b]) * predictor[f]
@@ -205,14 +207,16 @@ def test_diagonal_blocks_and_curvatures(form, shape):
         inside = slice(starts[b], starts[b + 1])
         size = starts[b + 1] - starts[b]
         assert np.abs(block[:size, :size] - gram[inside, inside]).max() <= TOLERANCE * np.abs(gram).max()
-        assert not block[size:].any() and not block[:, size:].any()
+        assert not block[size:].any()
+        assert not block[:, size:].any()
         largest = np.linalg.eigvalsh(gram[inside, inside])[-1]
         assert quad.curvatures[b] == pytest.approx(largest, rel=TOLERANCE)
 
 
 def test_a_frequency_that_no_image_has_has_no_curvature():
     problem = families.make_problem("silent", 3)
-    assert problem.coordinates.starts[0] == 0 and problem.quadratic.curvatures[0] == 0.0  # DC
+    assert problem.coordinates.starts[0] == 0
+    assert problem.quadratic.curvatures[0] == 0.0
     assert np.all(problem.quadratic.curvatures[1:] > 0.0)
     assert np.isinf(problem.jumps[0])
 
@@ -274,7 +278,8 @@ def test_moments_are_let_go():
     made, kept = weakref.ref(problem.moments), weakref.ref(problem.quadratic)
     del problem
     gc.collect()
-    assert made() is None and kept() is None
+    assert made() is None
+    assert kept() is None
 
 
 def test_another_lambda_or_depth_is_another_problem():
@@ -282,7 +287,8 @@ def test_another_lambda_or_depth_is_another_problem():
     assert (problem.with_lam(0.1).lam, problem.with_lam(0.1).depth, problem.with_lam(0.1).rank) == (0.1, 3, 1)
     assert (problem.with_depth(2).depth, problem.with_depth(2).lam) == (2, 0.3)
     assert problem.with_depth(2).thresholds[0] != problem.thresholds[0]
-    assert not problem.with_depth(2).convex and random_problem(depth=2).convex
+    assert not problem.with_depth(2).convex
+    assert random_problem(depth=2).convex
 
 
 # --- The door --------------------------------------------------------------------------------------------------------
@@ -322,5 +328,7 @@ def test_bad_input_names_the_argument(call, text):
 
 
 def test_a_rank_of_all_channels_bounds_nothing():
-    assert not random_problem(rank=2).bounds_rank and random_problem(rank=2, depth=2).convex
-    assert random_problem(rank=1).bounds_rank and random_problem(rank=7).max_rank == 2
+    assert not random_problem(rank=2).bounds_rank
+    assert random_problem(rank=2, depth=2).convex
+    assert random_problem(rank=1).bounds_rank
+    assert random_problem(rank=7).max_rank == 2
