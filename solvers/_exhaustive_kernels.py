@@ -125,6 +125,7 @@ def descend(problem, x, g, sweeps):
         for b in range(len(thresholds)):
             first, last = starts[b], starts[b + 1]
             if lipschitz[b] == 0.0:
+                move_block(gram, x, g, first, last, 0.0, 0.0)
                 continue
             step = 1.0 / lipschitz[b]
             y0 = x[first] - step * g[first]

@@ -297,9 +297,20 @@ def test_zero_where_nothing_correlates_and_where_a_block_has_no_power():
     assert solve(nothing).x.tolist() == [0.0] * 4
     gram, cross = problem[0].copy(), problem[1].copy()
     gram[3], gram[:, 3], cross[3] = 0.0, 0.0, 0.0
-    found = solve((gram, cross, *problem[2:]))
+    found = solve((gram, cross, *problem[2:]), start=np.ones(4))
     assert found.status == "closed"
     assert found.x[3] == 0.0
+
+
+def test_round_off_below_zero_counts_as_zero():
+    """An eigenvalue of -1e-11, as sums of batches may leave, is not used to go below every bound."""
+    problem = draw(4, (1, 2, 2, 1), 5, n=3)
+    values, vectors = np.linalg.eigh(problem[0])
+    wanted = solve(problem)
+    gram = (vectors * np.where(values < 1e-12, -1e-11 * values[-1], values)) @ vectors.T
+    found = solve((gram, *problem[1:]))
+    assert found.status == "closed"
+    assert abs(found.upper - wanted.upper) <= 0.5 * TOL * problem[-1]
 
 
 GOOD = {"gram": np.eye(3), "cross": np.ones(3), "starts": [0, 1, 3], "thresholds": [0.1, 0.1], "depth": 3, "scale": 3.0}
