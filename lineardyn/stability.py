@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.errors import ArgumentError
 from lineardyn.flow.events import Flow, Stationary, Watcher
+from lineardyn.flow.integration import integrate
 from lineardyn.flow.landscape import Landscape
-from lineardyn.flow.stepping import integrate
 from lineardyn.validation import check_network, check_number
 
 if TYPE_CHECKING:

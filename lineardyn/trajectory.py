@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineardyn.errors import ArgumentError, ComputationError, DataFileError, Status
-from lineardyn.flow.stepping import integrate
+from lineardyn.flow.integration import integrate
 from lineardyn.moments import SecondMoments, Statistics
 from lineardyn.networks import LinearCNN, LinearFCN, LinearNetwork, Weights
 from lineardyn.validation import check_array, check_count, check_number, check_path

@@ -31,7 +31,8 @@ def block_singular_values(values, starts, channels, out):
     rows = np.empty((small, small), dtype=np.complex128)
     for b in range(starts.size - 1):
         if not read_block(values, starts[b], starts[b + 1] - starts[b] > channels, channels, block):
-            out[b] = 0.0
+            for i in range(small):
+                out[b, i] = 0.0
             continue
         exponent = scaled_columns(block, columns)
         if small == 1:

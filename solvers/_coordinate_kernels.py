@@ -10,12 +10,12 @@ import numpy as np
 from numba import njit
 
 from solvers._block_kernels import block_singular_values
-from solvers._prox_kernels import landing, shrink, shrink_blocks
+from solvers._prox_kernels import JIT, clear, landing, shrink, shrink_blocks
 
 FAST = {"nsz", "arcp", "contract", "reassoc"}
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
+@njit(**(JIT | {"fastmath": FAST}))
 def move_column(slope, gram, row, column, step):
     """The slope after a step in one entry of V."""
     line, g = slope[row], gram[column]
@@ -23,7 +23,7 @@ def move_column(slope, gram, row, column, step):
         line[j] += step * g[j]
 
 
-@njit(nogil=True, cache=True)
+@njit(**JIT)
 def jump_points(curvatures, thresholds, depth, out):
     """Where the prox of each block leaves zero; infinity for a block that the data never see (ℓ_b = 0)."""
     for b in range(out.size):
@@ -37,7 +37,7 @@ def jump_points(curvatures, thresholds, depth, out):
             out[b] = landing(thresholds[b] / curvatures[b], depth) * ((depth - 1.0) / (depth - 2.0))
 
 
-@njit(nogil=True, cache=True)
+@njit(**JIT)
 def visit_vector(values, slope, gram, starts, curvatures, thresholds, jumps, depth, formed, wanted, b):
     """Move block b, all of whose entries share one norm (K = 1 or C = 1); the move², times ℓ_b."""
     first, last, curvature = starts[b], starts[b + 1], curvatures[b]
@@ -64,9 +64,24 @@ def visit_vector(values, slope, gram, starts, curvatures, thresholds, jumps, dep
     return moved
 
 
-@njit(nogil=True, cache=True)
+@njit(**JIT)
 def visit_matrix(
-    values, slope, gram, starts, curvatures, thresholds, jumps, depth, rank, channels, before, after, formed, wanted, b
+    values,
+    slope,
+    gram,
+    starts,
+    curvatures,
+    thresholds,
+    jumps,
+    depth,
+    rank,
+    channels,
+    before,
+    after,
+    ratio,
+    formed,
+    wanted,
+    b,
 ):
     """Move block b, a matrix whose singular values are penalised; none is larger than the norm of them all."""
     first, paired, curvature = starts[b], starts[b + 1] - starts[b] > channels, curvatures[b]
@@ -79,9 +94,10 @@ def visit_matrix(
             before[0, k, c] = complex(real, imaginary)
             square += real * real + imaginary * imaginary
     if np.sqrt(square) > jumps[b]:
-        shrink_blocks(before, thresholds[b : b + 1] / curvature, depth, rank, after)
+        ratio[0] = thresholds[b] / curvature
+        shrink_blocks(before, ratio, depth, rank, after)
     else:
-        after[:] = 0.0
+        clear(after[0])
     if not formed:
         for k in range(values.shape[0]):
             for c in range(channels):
@@ -101,7 +117,7 @@ def visit_matrix(
     return moved
 
 
-@njit(nogil=True, cache=True)
+@njit(**JIT)
 def sweep(values, slope, gram, starts, curvatures, thresholds, jumps, depth, rank, channels, formed, wanted):
     """Visit every block once; Σ ℓ‖move‖².
 
@@ -113,8 +129,9 @@ def sweep(values, slope, gram, starts, curvatures, thresholds, jumps, depth, ran
     after = np.empty((1, outputs, channels), dtype=np.complex128)
     vectors = outputs == 1 or channels == 1
     moved = 0.0
-    wanted[:] = 0.0
+    ratio = np.empty(1)
     for b in range(thresholds.size):
+        wanted[b] = 0.0
         if jumps[b] == np.inf:
             continue
         if vectors:
@@ -135,6 +152,7 @@ def sweep(values, slope, gram, starts, curvatures, thresholds, jumps, depth, ran
                 channels,
                 before,
                 after,
+                ratio,
                 formed[b],
                 wanted,
                 b,
@@ -142,7 +160,7 @@ def sweep(values, slope, gram, starts, curvatures, thresholds, jumps, depth, ran
     return moved
 
 
-@njit(nogil=True, cache=True)
+@njit(**JIT)
 def half_objective(values, slope, cross, starts, thresholds, depth, channels, singular):
     """``h(V) = ½⟨V, slope - c⟩ + Σ_b u_b ‖Z_b‖_p^p``; ``singular (F, min(K, C))`` is overwritten."""
     total = 0.0
@@ -158,7 +176,25 @@ def half_objective(values, slope, cross, starts, thresholds, depth, channels, si
     return total
 
 
-@njit(nogil=True, cache=True)
+@njit(**JIT)
+def copy_to(a, b):
+    """``b[:] = a``; numba takes seconds to compile that."""
+    for k in range(a.shape[0]):
+        for i in range(a.shape[1]):
+            b[k, i] = a[k, i]
+
+
+@njit(**JIT)
+def is_active(values, first, last):
+    """Whether any entry of these columns differs from zero."""
+    for k in range(values.shape[0]):
+        for i in range(first, last):
+            if values[k, i] != 0.0:
+                return True
+    return False
+
+
+@njit(**JIT)
 def drop_block(values, slope, gram, first, last):
     """Block b to zero."""
     for k in range(values.shape[0]):
@@ -168,7 +204,7 @@ def drop_block(values, slope, gram, first, last):
                 values[k, i] = 0.0
 
 
-@njit(nogil=True, cache=True)
+@njit(**JIT)
 def raise_block(values, slope, gram, first, last, curvature):
     """Block b to where its gradient step leads."""
     for k in range(values.shape[0]):
@@ -179,7 +215,7 @@ def raise_block(values, slope, gram, first, last, curvature):
                 move_column(slope, gram, k, i, step)
 
 
-@njit(nogil=True, cache=True)
+@njit(**JIT)
 def best_partner(values, slope, starts, curvatures, thresholds, jumps, depth, formed, but):
     """The silent block, other than ``but``, whose own prox lowers the majoriser of h most; -1 where none does."""
     best, found = 0.0, -1
@@ -200,7 +236,7 @@ def best_partner(values, slope, starts, curvatures, thresholds, jumps, depth, fo
     return found
 
 
-@njit(nogil=True, cache=True)
+@njit(**JIT)
 def explore(
     values,
     slope,
@@ -222,17 +258,18 @@ def explore(
 ):
     """Change the blocks one at a time and descend from there. Silent: raised. Active: dropped, and a partner raised.
 
-    Stops at the first that ends lower than ``height - margin``: then ``values`` and ``slope`` are there. Returns its
-    place in ``blocks`` (-1: none) and the height reached.
+    What ends lower than ``height - margin`` is kept, in ``values`` and ``slope``, and the next change starts from
+    there. Returns how many were kept, and the height reached.
     """
     trial, trial_slope = np.empty_like(values), np.empty_like(slope)
     wanted = np.zeros(thresholds.size)
     singular = np.empty((thresholds.size, min(values.shape[0], channels)))
-    for n in range(blocks.size):
-        b = blocks[n]
+    taken = 0
+    for b in blocks:
         first, last = starts[b], starts[b + 1]
-        trial[:], trial_slope[:] = values, slope
-        if np.any(values[:, first:last] != 0.0):
+        copy_to(values, trial)
+        copy_to(slope, trial_slope)
+        if is_active(values, first, last):
             drop_block(trial, trial_slope, gram, first, last)
             b = best_partner(trial, trial_slope, starts, curvatures, thresholds, jumps, depth, formed, b)
         if b >= 0:
@@ -245,6 +282,8 @@ def explore(
                 break
         reached = half_objective(trial, trial_slope, cross, starts, thresholds, depth, channels, singular)
         if reached < height - margin:
-            values[:], slope[:] = trial, trial_slope
-            return n, reached
-    return -1, height
+            copy_to(trial, values)
+            copy_to(trial_slope, slope)
+            height = reached
+            taken += 1
+    return taken, height

@@ -14,36 +14,38 @@ smaller part, ``a w^{p-1}/(L-2)``. NaN stays NaN.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
 
 LN2 = 0.6931471805599453
 FAR = 1e100  # ζ from which on x = z whatever the correction; squares and cubes of it are finite
-SWEEPS = 40  # of Jacobi's rotations: it takes 3 to 6
-ROUND_OFF = 2.0**-52
+SWEEPS = 40  # of Jacobi's rotations: it takes 2 to 10
+ROUND_OFF = 2.0**-51
 
-JIT = {"nogil": True, "cache": True, "error_model": "numpy"}  # a check for zero stops vectorising
+# A check for zero would stop vectorising. fastmath is said to be off because a function inherits what it does not say
+# from the one that happens to compile it first: bits would depend on who calls.
+JIT: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": False}
+SUMS = {**JIT, "fastmath": {"contract", "reassoc"}}  # of entries of matrices, in any order; NaN stays NaN
 
 
 @njit(**JIT)
 def landing(u, depth):
-    """``(2(1-p)u)^{1/(2-p)}`` for depth >= 3, to two units in the last place over the whole range of floats.
+    """``a = (2(1-p)u)^{1/(2-p)}``, to two units in the last place over the whole range of floats; u for depth 1, 2.
 
-    The exponent is ½ + 1/(2L-2); of the second part the powers of two are taken apart, since a rounded exponent
-    times the logarithm of a large number is an error of its own.
+    With ``q = 2(1-p)u`` it is ``√(q q^{1/(L-1)})``, so that the square root halves the errors under it; powers of two
+    are taken out of the root, since a rounded exponent times the logarithm of a large number is an error of its own.
     """
-    if not 0.0 < u < np.inf:
+    if depth <= 2 or not 0.0 < u < np.inf:
         return u
-    n = 2.0 * (depth - 1.0)
     mantissa, exponent = math.frexp(u)
-    mantissa *= 2.0 * (depth - 2.0) / depth
-    if exponent & 1:
-        mantissa *= 2.0
-        exponent -= 1
-    whole = np.rint(exponent / n)
-    root = math.exp((math.log(mantissa) + (exponent - whole * n) * LN2) / n)
-    return math.ldexp(math.sqrt(mantissa) * root, (exponent >> 1) + np.int64(whole))
+    mantissa = mantissa * (2.0 * depth - 4.0) / depth
+    whole = np.rint(exponent / (depth - 1.0))
+    rest = exponent - whole * (depth - 1.0)
+    square = mantissa * math.exp((math.log(mantissa) + rest * LN2) / (depth - 1.0))
+    total = exponent + int(whole)
+    return math.ldexp(math.sqrt(square if total % 2 == 0 else 2.0 * square), total >> 1)
 
 
 @njit(**JIT)
@@ -76,22 +78,32 @@ def pull_of_four(zeta):
 
 @njit(**JIT)
 def pull_of_more(zeta, depth):
-    """``w^{p-1}/(L-2)`` for depth >= 5; the start has the value and the slope of the jump."""
+    """``w^{p-1}/(L-2)`` for depth >= 5; the start has the value and the slope of the jump.
+
+    The second step changes w by less than 1e-5 of it, so that of the power two terms of Taylor's series are enough.
+    """
     power = 2.0 / depth
     lower = 1.0 / (depth - 2.0)
     w = zeta - lower * (1.0 + lower) / zeta
+    before = share = change = 0.0
     for _ in range(2):
+        before = w
         share = lower * w ** (power - 2.0)
         value = w - zeta + share * w
         slope = 1.0 - (1.0 - power) * share
-        bend = 0.5 * (1.0 - power) * (2.0 - power) * share / w
-        w -= value * slope / (slope * slope - value * bend)
-    return lower * w ** (power - 1.0)
+        bend = 0.5 * (1.0 - power) * (2.0 - power) * share
+        change = -value * slope / (w * slope * slope - value * bend)
+        w += w * change
+    return share * before * (1.0 + (power - 1.0) * change * (1.0 + 0.5 * (power - 2.0) * change))
 
 
 @njit(**JIT)
 def shrink_from(z, a, depth):
-    """:func:`shrink` for depth >= 3 where the landing is known."""
+    """:func:`shrink` where the landing is known: one for many z."""
+    if depth == 1:
+        return scaled(z, a)
+    if depth == 2:
+        return 0.0 if z <= a else z - a
     if z <= a * ((depth - 1.0) / (depth - 2.0)):
         return 0.0
     zeta = z / a
@@ -105,63 +117,61 @@ def shrink_from(z, a, depth):
 
 
 @njit(**JIT)
-def shrink(z, u, depth):
-    """The minimiser of ``½(x - z)² + u x^{2/depth}`` over x >= 0, for z, u >= 0; 0 at the jump."""
-    if depth == 1:
-        return scaled(z, u)
-    if depth == 2:
-        return 0.0 if z <= u else z - u
-    return shrink_from(z, landing(u, depth), depth)
-
-
-@njit(**JIT)
 def scaled(z, u):
     """``z/(1 + 2u)``, also where 2u is no float."""
     return z / (1.0 + 2.0 * u) if u < 1e300 else 0.5 * z / u
 
 
 @njit(**JIT)
+def shrink(z, u, depth):
+    """The minimiser of ``½(x - z)² + u x^{2/depth}`` over x >= 0, for z, u >= 0; 0 at the jump."""
+    return shrink_from(z, landing(u, depth), depth)
+
+
+@njit(**JIT)
 def shrink_array(z, u, depth, out):
-    """:func:`shrink` of |z[i]| with the sign of z[i]; ``u`` has one entry, or one for each of z. ``out`` may be z."""
-    if len(u) != 1:
-        for i in range(len(z)):
-            out[i] = math.copysign(shrink(abs(z[i]), u[i], depth), z[i])
-    elif depth == 1:
-        for i in range(len(z)):
-            out[i] = scaled(z[i], u[0])
-    elif depth == 2:
-        for i in range(len(z)):
-            x = abs(z[i])
-            out[i] = math.copysign(0.0 if x <= u[0] else x - u[0], z[i])
-    else:
+    """:func:`shrink` of |z[i]| with the sign of z[i]; ``u`` has one entry, or one for each of z. ``out`` may be z.
+
+    Zeros have no sign.
+    """
+    if len(u) == 1:
         shrink_with_one(z, landing(u[0], depth), depth, out)
+    else:
+        for i in range(len(z)):
+            out[i] = math.copysign(shrink(abs(z[i]), u[i], depth), z[i]) + 0.0
 
 
 @njit(**JIT)
 def shrink_with_one(z, a, depth, out):
-    """For depth >= 3 and one landing: loops without branches for 3 and 4, which vectorise."""
-    jump = a * ((depth - 1.0) / (depth - 2.0))
-    if depth == 3:
+    """One landing for all: loops without branches up to depth 4, which vectorise."""
+    if depth == 1:
+        for i in range(len(z)):
+            out[i] = scaled(z[i], a)
+    elif depth == 2:
+        for i in range(len(z)):
+            x = abs(z[i])
+            out[i] = math.copysign(0.0 if x <= a else x - a, z[i]) + 0.0
+    elif depth == 3:
         for i in range(len(z)):
             x = abs(z[i])
             zeta = x / a
-            x = 0.0 if x <= jump else x - a * pull_of_three(FAR if zeta > FAR else zeta)
-            out[i] = math.copysign(x, z[i])
+            x = 0.0 if x <= 2.0 * a else x - a * pull_of_three(FAR if zeta > FAR else zeta)
+            out[i] = math.copysign(x, z[i]) + 0.0
     elif depth == 4:
         for i in range(len(z)):
             x = abs(z[i])
             zeta = x / a
-            x = 0.0 if x <= jump else x - a * pull_of_four(FAR if zeta > FAR else zeta)
-            out[i] = math.copysign(x, z[i])
+            x = 0.0 if x <= 1.5 * a else x - a * pull_of_four(FAR if zeta > FAR else zeta)
+            out[i] = math.copysign(x, z[i]) + 0.0
     else:
         for i in range(len(z)):
-            out[i] = math.copysign(shrink_from(abs(z[i]), a, depth), z[i])
+            out[i] = math.copysign(shrink_from(abs(z[i]), a, depth), z[i]) + 0.0
 
 
 # ---------------------------------------------------------------------- matrices
 
 
-@njit(**JIT)
+@njit(**SUMS)
 def shrink_blocks(z, u, depth, rank, out):
     """The prox on the singular values of each matrix of ``z (n, K, C)`` complex, with threshold ``u (n,)``.
 
@@ -175,21 +185,37 @@ def shrink_blocks(z, u, depth, rank, out):
     values = np.empty(small)
     for b in range(len(z)):
         if u[b] == 0.0 and kept == small:
-            out[b] = z[b]
+            copy(z[b], out[b])
         else:
             shrink_block(z[b], u[b], depth, kept, columns, rows, projection, values, out[b])
 
 
-@njit(**JIT)
+@njit(**SUMS)
+def copy(source, target):
+    """Entry by entry: assignments of whole arrays take a second each to compile."""
+    for k in range(source.shape[0]):
+        for c in range(source.shape[1]):
+            target[k, c] = source[k, c]
+
+
+@njit(**SUMS)
+def clear(target):
+    """All entries 0."""
+    for k in range(target.shape[0]):
+        for c in range(target.shape[1]):
+            target[k, c] = 0.0
+
+
+@njit(**SUMS)
 def shrink_block(z, u, depth, kept, columns, rows, projection, values, out):
     """One matrix: ``Z P``, or ``P Z`` where Z is wide, with ``P = Σ (x_i/s_i) v_i v_i^*`` on the smaller side."""
     exponent = scaled_columns(z, columns)
     energy = 0.0
     for j in range(len(columns)):
         energy += square_norm(columns[j])
-    largest = shrink(math.ldexp(math.sqrt(energy), exponent), u, depth)
-    if largest == 0.0:  # no singular value is larger than the norm of them all
-        out[:] = 0.0
+    level = landing(u, depth)
+    if shrink_from(math.ldexp(math.sqrt(energy), exponent), level, depth) == 0.0:  # no singular value is larger
+        clear(out)
         return
     if len(columns) == 1:
         values[0] = math.sqrt(energy)
@@ -199,11 +225,11 @@ def shrink_block(z, u, depth, kept, columns, rows, projection, values, out):
         rotate(rows)
         for j in range(len(rows)):
             values[j] = math.sqrt(square_norm(rows[j]))
-    project(rows, values, exponent, u, depth, kept, projection)
+    project(rows, values, exponent, level, depth, kept, projection)
     multiply(z, projection, columns[0], out)
 
 
-@njit(**JIT)
+@njit(**SUMS)
 def scaled_columns(z, columns):
     """Columns of Z, or of Z^* where Z is wide, over a power of two near the largest entry; returns its exponent."""
     largest = 0.0
@@ -223,7 +249,7 @@ def scaled_columns(z, columns):
     return exponent
 
 
-@njit(**JIT)
+@njit(**SUMS)
 def square_norm(x):
     """``‖x‖²``."""
     total = 0.0
@@ -232,7 +258,7 @@ def square_norm(x):
     return total
 
 
-@njit(**JIT)
+@njit(**SUMS)
 def inner(x, y):
     """``x^* y``."""
     total = np.conj(x[0]) * y[0]
@@ -241,11 +267,11 @@ def inner(x, y):
     return total
 
 
-@njit(**JIT)
+@njit(**SUMS)
 def triangle(columns, rows):
     """Row i of ``rows`` becomes the conjugate of row i of R, where the columns are Q R, the largest first."""
     n = len(columns)
-    rows[:] = 0.0
+    clear(rows)
     for i in range(n):
         best, chosen = 0.0, -1
         for j in range(n):
@@ -262,49 +288,51 @@ def triangle(columns, rows):
                 rows[i, j] = np.conj(share) * length
                 for k in range(columns.shape[1]):
                     columns[j, k] -= share * columns[chosen, k]
-        columns[chosen] = 0.0
+        for k in range(columns.shape[1]):
+            columns[chosen, k] = 0.0
 
 
-@njit(**JIT)
+@njit(**SUMS)
 def rotate(rows):
-    """One-sided Jacobi: unitary combinations of the rows until they are orthogonal to round-off."""
+    """One-sided Jacobi: unitary combinations of the rows until they are orthogonal to round-off; how many sweeps."""
     n = len(rows)
-    for _ in range(SWEEPS):
+    for sweep in range(SWEEPS):
         turned = False
         for i in range(n - 1):
             for j in range(i + 1, n):
                 one, other = square_norm(rows[i]), square_norm(rows[j])
                 product = inner(rows[i], rows[j])
-                overlap = abs(product)
-                if overlap > ROUND_OFF * math.sqrt(one) * math.sqrt(other):
+                square = product.real * product.real + product.imag * product.imag
+                if square > ROUND_OFF * one * (ROUND_OFF * other):
                     turned = True
-                    turn(rows[i], rows[j], one, other, product / overlap, overlap)
+                    turn(rows[i], rows[j], one, other, product, square)
         if not turned:
-            return
+            return sweep + 1
+    return SWEEPS
 
 
-@njit(**JIT)
-def turn(x, y, one, other, phase, overlap):
-    """The rotation that makes x and y orthogonal: ‖x‖², ‖y‖², and x^* y = phase · overlap."""
-    zeta = 0.5 * (other - one) / overlap
-    tangent = math.copysign(1.0, zeta) / (abs(zeta) + math.sqrt(1.0 + zeta * zeta))
-    cosine = 1.0 / math.sqrt(1.0 + tangent * tangent)
-    sine = cosine * tangent
+@njit(**SUMS)
+def turn(x, y, one, other, product, square):
+    """The rotation that makes x and y orthogonal, ``x^* y`` and its squared modulus and both squared norms given."""
+    gap = other - one
+    tangent = product * (math.copysign(2.0, gap) / (abs(gap) + math.sqrt(gap * gap + 4.0 * square)))
+    opposite = np.conj(tangent)
+    cosine = 1.0 / math.sqrt(1.0 + (tangent * opposite).real)
     for k in range(len(x)):
-        first, second = x[k] * phase, y[k]
-        x[k] = cosine * first - sine * second
-        y[k] = sine * first + cosine * second
+        first, second = x[k], y[k]
+        x[k] = cosine * (first - opposite * second)
+        y[k] = cosine * (second + tangent * first)
 
 
-@njit(**JIT)
-def project(rows, values, exponent, u, depth, kept, projection):
+@njit(**SUMS)
+def project(rows, values, exponent, level, depth, kept, projection):
     """``Σ (x_i/s_i) v_i v_i^*`` over the ``kept`` largest singular values; row i is s_i v_i."""
     n = len(rows)
-    projection[:] = 0.0
+    clear(projection)
     for _ in range(kept):
         i = np.argmax(values)
         value = math.ldexp(values[i], exponent)
-        x = shrink(value, u, depth)
+        x = shrink_from(value, level, depth)
         if x == 0.0 or value == 0.0:
             return
         share = x / value / (values[i] * values[i])
@@ -314,7 +342,7 @@ def project(rows, values, exponent, u, depth, kept, projection):
         values[i] = 0.0
 
 
-@njit(**JIT)
+@njit(**SUMS)
 def multiply(z, projection, line, out):
     """``Z P``, or ``P Z`` where Z is wide; ``line`` keeps what is overwritten where out is z."""
     n = len(projection)

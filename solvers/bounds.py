@@ -22,8 +22,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from lineardyn.errors import ArgumentError
-from solvers.problem import RegularizedProblem
+from solvers.problem import RegularizedProblem, check_problem
 from solvers.quadratic import Quadratic
 
 __all__ = ["lambda_max", "leaves_zero"]
@@ -67,17 +66,14 @@ def lambda_max(problem: RegularizedProblem) -> float:
     >>> round(lambda_max(RegularizedProblem(moments, depth=2, lam=1.0)), 12)  # √P τ |v_LS|
     2.0
     """
-    if not isinstance(problem, RegularizedProblem):
-        raise ArgumentError(
-            f"problem is a {type(problem).__name__}, expected RegularizedProblem(moments, depth=.., lam=..)"
-        )
+    check_problem(problem)
     loss = problem.quadratic
     norms = np.linalg.svd(problem.coordinates.blocks(loss.cross), compute_uv=False)[:, 0]
     if not norms.any():
         return 0.0
     if problem.depth == 1:
         return float("inf")
-    weights = problem.thresholds / problem.lam
+    weights = problem.with_lam(1.0).thresholds  # not u_b/λ: no bit of the answer may depend on λ
     if problem.depth == 2:
         return float((norms / weights).max())
     p = problem.power

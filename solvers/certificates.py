@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 from lineardyn.errors import ArgumentError
 from lineardyn.validation import check_number
 from solvers.bounds import lambda_max, leaves_zero
-from solvers.curvature import curvature
+from solvers.curvature import Curvature, curvature
 from solvers.duality import duality_gap
-from solvers.problem import RegularizedProblem
+from solvers.problem import RegularizedProblem, check_problem
 from solvers.result import Certificate
 from solvers.stationarity import Point
 
@@ -22,7 +22,7 @@ __all__ = ["certify"]
 
 CLOSE = 1e-5
 """Gap, relative to the objective, up to which a predictor is called the global minimum."""
-STATIONARY = 1e-5
+STATIONARY = 1e-4
 """Residual up to which a predictor is called stationary: what there is to gain is of the order of its square."""
 GAIN = 1e-8
 """Relative to the objective: what one frequency alone must be able to gain to count."""
@@ -53,7 +53,7 @@ def certify(problem: RegularizedProblem, predictor: ArrayLike, *, lower_bound: f
             one from :func:`solvers.lambda_max` on.
         "local"
             a local minimum that no single frequency can improve on: the predictor is stationary and a fixed point of
-            the prox map of every block (residual ≤ 1e-5), h is convex to second order along blocks of the same ranks,
+            the prox map of every block (residual ≤ 1e-4), h is convex to second order along blocks of the same ranks,
             and no block that descends alone, from zero or from its least-squares value, gains 1e-8 of the objective.
         "none"
             neither; ``status`` names the test that failed, with its figures.
@@ -84,27 +84,20 @@ def certify(problem: RegularizedProblem, predictor: ArrayLike, *, lower_bound: f
     >>> certify(problem, 0 * ridge(moments, 0.1)).kind
     'none'
     """
-    if not isinstance(problem, RegularizedProblem):
-        raise ArgumentError(
-            f"problem is a {type(problem).__name__}, expected RegularizedProblem(moments, depth=.., lam=..)"
-        )
+    check_problem(problem)
     point = Point.of(problem, problem.pack(predictor))
-    gap = _gap(point, lower_bound)
-    residual = point.residual
+    residual, value = point.residual, point.objective
     off = _beyond_rank(point)
-    if off:
+    if off:  # no predictor of the problem: its objective may be below the minimum
         return Certificate("none", None, residual, off)
-    if gap is not None and gap <= CLOSE * max(point.objective, _round_off(point) / CLOSE):
-        return Certificate(
-            "global", gap, residual, f"a global minimum to {gap:.2g}, of an objective of {_shown(point)}"
-        )
-    known = "" if gap is None else f"; at most {gap:.2g} above the global minimum, of an objective of {_shown(point)}"
+    gap = _gap(point, lower_bound)
+    if gap is not None and gap <= max(CLOSE * value, _round_off(point)):
+        return Certificate("global", gap, residual, f"a global minimum to {gap:.2g}, of an objective of {value:.4g}")
+    known = "" if gap is None else f"; at most {gap:.2g} above the global minimum, of an objective of {value:.4g}"
     if problem.convex:
-        return Certificate("none", gap, residual, f"residual {residual:.2g}: not the minimum{known}")
-    reason = _why_not_local(point, residual)
-    if reason:
-        return Certificate("none", gap, residual, reason + known)
-    return Certificate("local", gap, residual, _local(point) + known)
+        return Certificate("none", gap, residual, f"residual {residual:.2g}: not proven to be the minimum{known}")
+    kind, status = _judged(point, residual)
+    return Certificate(kind, gap, residual, status + known)
 
 
 def _gap(point: Point, lower_bound: float | None) -> float | None:
@@ -139,21 +132,21 @@ def _beyond_rank(point: Point) -> str:
     return f"frequency {_frequency(point, block)} has rank {point.ranks[block]}, allowed {problem.max_rank}"
 
 
-def _why_not_local(point: Point, residual: float) -> str:
-    """The first test that fails, or nothing."""
+def _judged(point: Point, residual: float) -> tuple[str, str]:
+    """Kind and status by the tests of a local minimum, the cheapest first."""
     slope = point.slope_on_support
     if slope > STATIONARY:
-        return f"residual {max(slope, residual):.2g}: not a stationary point"
+        return "none", f"residual {residual:.2g}, slope on the support {slope:.2g}: not a stationary point"
     bend = curvature(point)
     if not bend.convex:
-        return f"the Hessian on the support has the eigenvalue {bend.lowest:.3g}: a saddle"
+        return "none", f"the Hessian on the support has the eigenvalue {bend.lowest:.3g}: a saddle"
     gains, places = point.gains()
     block = int(np.argmax(gains))
     if gains[block] > GAIN * max(point.objective, point.size * ROUND_OFF):
-        return _leap(point, block, bool(places[block].any()), float(gains[block]))
+        return "none", _leap(point, block, bool(places[block].any()), float(gains[block]))
     if residual > STATIONARY:
-        return f"residual {residual:.2g}: not a fixed point of the prox map"
-    return ""
+        return "none", f"residual {residual:.2g}: not a fixed point of the prox map"
+    return "local", _local(point, bend)
 
 
 def _leap(point: Point, block: int, ends_live: bool, gain: float) -> str:
@@ -166,9 +159,9 @@ def _leap(point: Point, block: int, ends_live: bool, gain: float) -> str:
     return f"{where} {way}: alone it lowers the objective by {gain:.2g}"
 
 
-def _local(point: Point) -> str:
+def _local(point: Point, bend: Curvature) -> str:
     """What was found of a local minimum, and how."""
-    bend, kept = curvature(point), int((point.ranks > 0).sum())
+    kept = int((point.ranks > 0).sum())
     if not kept:
         return "a local minimum, zero: no frequency alone can leave it"
     how = f"the Hessian on the {bend.n_directions} directions of the support has no negative eigenvalue"
@@ -181,7 +174,3 @@ def _frequency(point: Point, block: int) -> tuple[int, int]:
     half = point.problem.coordinates.half
     u, v = divmod(int(half.indices[block]), half.shape[1])
     return u, v
-
-
-def _shown(point: Point) -> str:
-    return f"{point.objective:.4g}"

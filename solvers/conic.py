@@ -8,7 +8,8 @@ Depth 1 and 2 are cone programs. Depth ≥ 3 (p < 1) is a sequence of them: with
 the first by concavity of ``tr φ``, the second because ``tr W|Z| ≤ ‖W|Z|‖_* = ‖WZ‖_*``; both are equalities at ``Z_0``,
 where W and ``|Z_0|`` commute. So each program with a weighted nuclear norm lowers the smoothed objective, and so does a
 smaller ε. (Reweighting [Fazel, Hindi, Boyd 2003] with weights that make it a majoriser; for a block of one row or
-column it is the reweighted l1 norm. Weights on the singular values by rank would not be convex.)
+column it is the reweighted l1 norm. Weights on the singular values by rank would not be convex.) W holds the left
+singular vectors where they are, so that every other program has ``‖Z W‖_*``, ``W = φ'((Z_0^H Z_0)^{1/2})`` instead.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from lineardyn.errors import ArgumentError, Status
 from lineardyn.moments import SecondMoments
 from lineardyn.validation import check_array, check_count, check_number
 from solvers.iterate import Iterate
-from solvers.problem import RegularizedProblem
+from solvers.problem import RegularizedProblem, check_problem
 
 __all__ = ["Conic"]
 
@@ -39,10 +40,12 @@ OPTIONS: dict[str, dict[str, Any]] = {"SCS": {"eps_abs": 1e-8, "eps_rel": 1e-8, 
 """Of solvers whose own tolerance is loose."""
 RANK = 1e-14
 """Eigenvalues of Σ^xx up to this share of the largest are its round-off: no data vary there."""
-LARGEST = 20_000
+LARGEST = 8_000
 """Numbers K·D of a predictor up to which a cone program is tried."""
 EPSILONS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 """Of the largest singular value of the first program's solution."""
+PROGRAMS_AN_EPSILON = 8
+"""Before it falls: only at the last one is it worth to converge."""
 CUTS = (0.0, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
 """Shares of the largest singular value, tried: what an interior point leaves of singular values that are 0."""
 
@@ -73,14 +76,14 @@ class Conic:
     >>> from solvers import RegularizedProblem, certify
     >>> moments = SecondMoments.from_data(*natural_patches(4, 200, rng=0))
     >>> problem = RegularizedProblem(moments, depth=2, lam=0.05)
-    >>> reached = Conic().solve(problem)  # doctest: +SKIP
-    >>> certify(problem, problem.unpack(reached.values)).kind  # doctest: +SKIP
+    >>> reached = Conic().solve(problem)
+    >>> certify(problem, problem.unpack(reached.values)).kind
     'global'
     """
 
     solver: str | None = None
     tol: float = 1e-9
-    max_programs: int = 200
+    max_programs: int = 100
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -114,9 +117,9 @@ class Conic:
         cvxpy = _cvxpy()
         _check(problem)
         begin = time.perf_counter()
-        run = _Run(problem, _program(problem, cvxpy), self._solver(cvxpy), self.options)
+        run = _Run(problem, cvxpy, self._solver(cvxpy), self.options)
         if problem.depth <= 2:
-            values, finished = run.solve(run.equal_weights()), True
+            values, finished = run.solve_with_equal_weights(), True
         else:
             first = None if start is None else check_array("start", start, shape=problem.quadratic.cross.shape)
             values, finished = self._majorise(run, first)
@@ -133,73 +136,77 @@ class Conic:
         return found
 
     def _majorise(self, run: _Run, start: Floats | None) -> tuple[Floats, bool]:
-        """Reweighted programs with falling ε, and whether the last of them gained less than ``tol``."""
-        values = run.solve(run.equal_weights()) if start is None else start
-        size = float(run.spectrum(values)[1].max())
-        best = values
+        """Reweighted programs with falling ε, and whether the last ones, a side each, gained less than ``tol``."""
+        first = values = run.solve_with_equal_weights() if start is None else start
+        size = run.largest(values)
+        idle = len(run.sides)
         for share in EPSILONS if size > 0 else ():
-            epsilon = share * size
-            level, gained = run.level(values, epsilon), np.inf
-            while gained > self.tol * abs(level):
-                if run.failure or run.count >= self.max_programs:
-                    return run.lower(best, values), False
-                proposal = run.solve(run.weights(values, epsilon))
+            epsilon, idle = share * size, 0
+            level = run.level(values, epsilon)
+            last = self.max_programs if share == EPSILONS[-1] else run.count + PROGRAMS_AN_EPSILON
+            while idle < len(run.sides) and run.count < min(last, self.max_programs) and not run.failed:
+                proposal = run.solve_reweighted(values, epsilon)
                 reached = run.level(proposal, epsilon)
-                gained = level - reached
-                if gained > 0:  # a program is solved to its tolerance only, and may rise by as much
+                idle = idle + 1 if level - reached <= self.tol * abs(level) else 0
+                if reached < level:  # a program is solved to its tolerance only, and may rise by as much
                     values, level = proposal, reached
                 run.levels.append(level)
-        return run.lower(best, values), True
+        return run.lower(first, values), idle == len(run.sides)
 
 
 class _Run:
-    """One call: the problem, the program that it shares with others on its moments, and what the solver said."""
+    """One call: the problem, the programs that it shares with others on its moments, and what the solver said."""
 
-    def __init__(self, problem: RegularizedProblem, program: _Program, name: str, options: dict[str, Any]) -> None:
-        self.problem, self.program, self.name = problem, program, name
+    def __init__(self, problem: RegularizedProblem, cvxpy: Any, name: str, options: dict[str, Any]) -> None:
+        self.problem, self.cvxpy, self.name = problem, cvxpy, name
         self.options = OPTIONS.get(name, {}) | options
         self.count, self.seconds = 0, 0.0
         self.levels: list[float] = []
         self.said: set[str] = set()
-        self.failure = ""
+        outputs, channels = problem.n_outputs, problem.image_shape[0]
+        smaller = outputs <= channels
+        # a weight that is a number, or the same in all directions, holds no singular vectors
+        self.sides = (smaller,) if problem.depth <= 2 or min(outputs, channels) == 1 else (smaller, not smaller)
 
-    def solve(self, weights: Complexes) -> Floats:
-        """The minimum of ``½⟨VG, V⟩ - ⟨c, V⟩ + Σ_b ‖W_b Z_b‖_*`` (of ``+ λ/2 ‖V‖²`` at depth 1)."""
+    @property
+    def failed(self) -> bool:
+        """Whether a program had no solution, not even an inaccurate one."""
+        return bool(self.said - {"optimal", "optimal_inaccurate"})
+
+    def solve_with_equal_weights(self) -> Floats:
+        """``W_b = u_b`` at depth 2 and, up to a factor, on; ridge at depth 1."""
+        problem, left = self.problem, self.sides[0]
+        program = _program(problem, self.cvxpy, left)
+        scale = 1.0
+        if problem.depth > 2:  # the slope of s^p where s has the size that the units of the problem suggest
+            scale = problem.power * program.unit ** (problem.power - 1)
+        return self._solve(program, np.asarray(scale * problem.thresholds[:, None, None] * np.eye(program.side) + 0j))
+
+    def solve_reweighted(self, values: Floats, epsilon: float) -> Floats:
+        """``W_b = u φ'((Z Z^H)^{1/2})`` on the left, ``(Z^H Z)^{1/2}`` on the right; the sides in turn."""
+        problem, left = self.problem, self.sides[self.count % len(self.sides)]
+        u, s, vh = np.linalg.svd(problem.coordinates.blocks(values))
+        vectors = u if left else vh.conj().swapaxes(1, 2)
+        slopes = np.full(vectors.shape[:2], epsilon ** (problem.power - 1))
+        slopes[:, : s.shape[1]] = (s + epsilon) ** (problem.power - 1)
+        slopes *= problem.power * problem.thresholds[:, None]
+        weights: Complexes = (vectors * slopes[:, None, :]) @ vectors.conj().swapaxes(1, 2)
+        return self._solve(_program(problem, self.cvxpy, left), weights)
+
+    def _solve(self, program: _Program, weights: Complexes) -> Floats:
         self.count += 1
-        values, said, seconds = self.program.solve(weights, self.name, self.options)
+        values, said, seconds = program.solve(weights, self.name, self.options)
         self.seconds += seconds
         self.said.add(said)
-        if values is None:
-            self.failure = said
-            return np.zeros(self.problem.quadratic.cross.shape)
-        return values
+        return np.zeros(self.problem.quadratic.cross.shape) if values is None else values
 
-    def equal_weights(self) -> Complexes:
-        """``W_b = u_b``, up to a factor at depth ≥ 3: λ/2 at depth 1, ‖Z_b‖_* at depth 2 on."""
-        n = self.program.side
-        scale = 1.0
-        if self.problem.depth > 2:  # the tangent of u s^p where s is that of the targets' and images' sizes
-            scale = self.problem.power * self.program.unit ** (self.problem.power - 1)
-        return np.asarray(scale * self.problem.thresholds[:, None, None] * np.eye(n, dtype=complex))
-
-    def spectrum(self, values: Floats) -> tuple[Complexes, Floats]:
-        """Singular vectors ``(F, k, k)`` on the smaller side of the blocks, and all k singular values."""
-        blocks = self.problem.coordinates.blocks(values)
-        if not self.program.left:
-            blocks = blocks.conj().swapaxes(1, 2)
-        u, s, _ = np.linalg.svd(blocks, full_matrices=False)
-        return u, s
-
-    def weights(self, values: Floats, epsilon: float) -> Complexes:
-        """``u φ'(|Z_b|)`` ``(F, k, k)``."""
-        u, s = self.spectrum(values)
-        p = self.problem.power
-        slopes = self.problem.thresholds[:, None] * p * (s + epsilon) ** (p - 1)
-        return np.asarray((u * slopes[:, None, :]) @ u.conj().swapaxes(1, 2))
+    def largest(self, values: Floats) -> float:
+        """The largest singular value."""
+        return float(np.linalg.norm(self.problem.coordinates.blocks(values), 2, axis=(1, 2)).max())
 
     def level(self, values: Floats, epsilon: float) -> float:
         """The objective with ``(s + ε)^p`` for ``s^p``."""
-        s = self.spectrum(values)[1]
+        s = np.linalg.svd(self.problem.coordinates.blocks(values), compute_uv=False)
         penalty = self.problem.thresholds @ ((s + epsilon) ** self.problem.power).sum(axis=1)
         return self.problem.quadratic.loss(values) + 2.0 * float(penalty)
 
@@ -231,10 +238,10 @@ class _Program:
     """The cone program of all problems on the same moments: their weights are its parameters, it is compiled once.
 
     In units in which Σ^xx has largest eigenvalue 1 and ``⟨‖y‖²⟩ = 1``, with ``G = LLᵀ`` from its eigenvectors:
-    ``½‖VL - M‖² + Σ_b ‖W_b Z_b‖_*``, or ``½‖VL - M‖² + w/2 ‖V‖²``.
+    ``½‖VL - M‖² + Σ_b ‖W_b Z_b‖_*``, or W_b on the right, or ``½‖VL - M‖² + w/2 ‖V‖²``.
     """
 
-    def __init__(self, problem: RegularizedProblem, cvxpy: Any) -> None:
+    def __init__(self, problem: RegularizedProblem, cvxpy: Any, left: bool) -> None:
         loss, columns = problem.quadratic, problem.coordinates
         eigenvalues, vectors = scipy.linalg.eigh(loss.gram)
         kept = eigenvalues > RANK * len(eigenvalues) * eigenvalues[-1]
@@ -246,7 +253,7 @@ class _Program:
         goal = loss.cross @ vectors[:, kept] / roots / (top * self.unit)
         self.lock, self.ridge = threading.Lock(), problem.depth == 1
         outputs, channels = problem.n_outputs, problem.image_shape[0]
-        self.left, self.side = outputs <= channels, min(outputs, channels)
+        self.left, self.side = left, outputs if left else channels
         self.paired = columns.paired
         self.variable = cvxpy.Variable(loss.cross.shape)
         misfit = 0.5 * cvxpy.sum_squares(self.variable @ factor - goal)
@@ -310,14 +317,14 @@ class _Program:
         ]
 
 
-_programs: weakref.WeakKeyDictionary[SecondMoments, dict[bool, _Program]] = weakref.WeakKeyDictionary()
+_programs: weakref.WeakKeyDictionary[SecondMoments, dict[tuple[bool, bool], _Program]] = weakref.WeakKeyDictionary()
 
 
-def _program(problem: RegularizedProblem, cvxpy: Any) -> _Program:
-    made, ridge = _programs.setdefault(problem.moments, {}), problem.depth == 1
-    if ridge not in made:
-        made[ridge] = _Program(problem, cvxpy)
-    return made[ridge]
+def _program(problem: RegularizedProblem, cvxpy: Any, left: bool) -> _Program:
+    made, key = _programs.setdefault(problem.moments, {}), (problem.depth == 1, left)
+    if key not in made:
+        made[key] = _Program(problem, cvxpy, left)
+    return made[key]
 
 
 def _cvxpy() -> Any:
@@ -332,10 +339,7 @@ def _cvxpy() -> Any:
 
 
 def _check(problem: RegularizedProblem) -> None:
-    if not isinstance(problem, RegularizedProblem):
-        raise ArgumentError(
-            f"problem is a {type(problem).__name__}, expected RegularizedProblem(moments, depth=.., lam=..)"
-        )
+    check_problem(problem)
     if problem.bounds_rank:
         raise ArgumentError(
             f"rank is {problem.rank}, expected None: with blocks of bounded rank the problem is no cone program; take "

@@ -78,7 +78,7 @@ def _lanczos(hessian: _Hessian) -> tuple[float, bool]:
 
     def product(x: Floats) -> Floats:
         nonlocal met
-        image = hessian.apply(x.reshape(1, -1))[0]
+        image: Floats = hessian.apply(x.reshape(1, -1))[0]
         met = min(met, float(x.ravel() @ image) / float(x.ravel() @ x.ravel()))
         return image
 

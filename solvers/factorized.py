@@ -31,7 +31,7 @@ Complexes = NDArray[np.complex128]
 MEMORY = 20
 """Pairs of steps and gradients that L-BFGS keeps."""
 MILD = 1e-3
-"""λ of the ridge predictor that starts are parts of, relative to the mean power of a coefficient."""
+"""λ of the ridge predictor that starts are made of, relative to the mean power of a coefficient."""
 NUDGE = 1e-2
 """Noise on the factors of a start, relative to their mean size."""
 NEGLIGIBLE = 1e-6
@@ -81,9 +81,9 @@ def train_factorized(
     r"""Minimise ``(1/N) Σ‖y - f(x)‖² + λ Σ_l ‖w_l‖²`` over the weights of a linear CNN of the problem's depth.
 
     L-BFGS from each start, then Newton's method at the best. Three kinds of start take turns: factors of a mild ridge
-    predictor of which a random part of the singular values is left out, independent normal weights of a random scale,
-    and the best so far changed at a few frequencies. From depth 3 on ``v̂_f = 0`` is a local minimum for each f, so that
-    a start as good as chooses its frequencies.
+    predictor with its singular values times random factors, independent normal weights of a random scale, and the best
+    so far changed at a few frequencies. From depth 3 on ``v̂_f = 0`` is a local minimum for each f, which small starts
+    fall into: the first two are up to 30 and 100 times larger than the ridge predictor, so that weight decay chooses.
 
     Parameters
     ----------
@@ -125,12 +125,14 @@ def train_factorized(
         raise ArgumentError(f"problem is {shown(problem)}, expected a RegularizedProblem")
     n_starts, generator = check_count("n_starts", n_starts), as_generator(rng)
     iterations = check_count("max_iterations", max_iterations)
-    training = _Training(problem, _network(problem, widths))
-    best, objectives = training.start(0, np.empty(0), generator), np.empty(n_starts)
-    for i in range(n_starts):
+    training = Training(problem, _network(problem, widths))
+    best, objectives = training.descend(training.start(0, None, generator), iterations), np.empty(n_starts)
+    objectives[0] = training.value_and_gradient(best)[0]
+    for i in range(1, n_starts):
         end = training.descend(training.start(i, best, generator), iterations)
         objectives[i] = training.value_and_gradient(end)[0]
-        best = end if objectives[i] == objectives[: i + 1].min() else best
+        if objectives[i] < objectives[:i].min():
+            best = end
     best = training.polish(best)
     value, gradient = training.value_and_gradient(best)
     weights = training.weights(best)
@@ -160,7 +162,7 @@ def _network(problem: RegularizedProblem, widths: tuple[int, ...] | None) -> Lin
     return network
 
 
-class _Training:
+class Training:
     """The objective in the factors, as one real vector."""
 
     def __init__(self, problem: RegularizedProblem, network: LinearCNN) -> None:
@@ -202,11 +204,11 @@ class _Training:
         lam = self.problem.lam
         return float(loss + lam * np.vdot(x, x)), self.join(slopes) + 2.0 * lam * x
 
-    def start(self, i: int, best: Floats, generator: np.random.Generator) -> Floats:
-        """Start number i: parts of the ridge predictor, normal weights, and changes of the best so far, in turn."""
-        if i % 3 == 0:
-            return self._part_of_ridge(generator)
-        return self._random(generator) if i % 3 == 1 else self._change_of(best, generator)
+    def start(self, i: int, best: Floats | None, generator: np.random.Generator) -> Floats:
+        """Start number i: the ridge predictor rescaled, normal weights, two changes of the best so far, in turn."""
+        if best is None or i % 4 == 0:
+            return self._rescaled_ridge(generator)
+        return self._random(generator) if i % 4 == 1 else self._change_of(best, generator)
 
     @cached_property
     def mild_ridge(self) -> Complexes:
@@ -215,11 +217,11 @@ class _Training:
         least = ridge(moments, MILD * moments.image_power / self.problem.coordinates.size)
         return least.reshape(-1, *least.shape[2:])[self.network.half.indices]
 
-    def _part_of_ridge(self, generator: np.random.Generator) -> Floats:
-        """Each singular value left out with one random probability, or scaled."""
+    def _rescaled_ridge(self, generator: np.random.Generator) -> Floats:
+        """Each singular value of the ridge predictor times a random factor, mostly above 1."""
         left, singular, right = self._singular_vectors(self.mild_ridge)
-        singular *= generator.uniform(0.3, 1.2, singular.shape)
-        singular *= generator.uniform(size=singular.shape) < generator.uniform(0.2, 1.2)
+        spread = generator.uniform(0.5, 2.0) * generator.standard_normal(singular.shape)
+        singular *= _log_uniform(1.0, 30.0, generator) * np.exp(spread)
         return self._factors_near((left * singular[:, None, :]) @ right, generator)
 
     def _change_of(self, best: Floats, generator: np.random.Generator) -> Floats:
@@ -230,7 +232,7 @@ class _Training:
         for b in generator.integers(len(blocks), size=int(generator.integers(1, 4))):
             rank = int(generator.integers(self.problem.max_rank + 1))
             if rank >= ranks[b]:
-                blocks[b] = self.mild_ridge[b]
+                blocks[b] = _log_uniform(1.0, 30.0, generator) * self.mild_ridge[b]
             else:
                 blocks[b] = (left[b, :, :rank] * singular[b, :rank]) @ right[b, :rank]
         return self._factors_near(blocks, generator)
@@ -246,13 +248,13 @@ class _Training:
         left, singular, right = self._singular_vectors(blocks)
         layers = factors(self.network, (left * singular[:, None, :]) @ right)
         x = self.join([self.roots * layer for layer in layers])
-        return x + NUDGE * float(np.sqrt(np.vdot(x, x) / len(x))) * self._normal(generator)
+        return x + NUDGE * float(np.sqrt(np.vdot(x, x) / len(x))) * self.normal(generator)
 
     def _random(self, generator: np.random.Generator) -> Floats:
-        """Normal weights, of which the predictor has a random share of the norm of the ridge predictor."""
-        x = self._normal(generator)
+        """Normal weights, of which the predictor has a random multiple of the norm of the ridge predictor."""
+        x = self.normal(generator)
         norms = [float(np.linalg.norm(self.roots * blocks)) for blocks in (self.mild_ridge, self.predictor_blocks(x))]
-        share = generator.uniform(0.2, 2.0) * norms[0] / norms[1]
+        share = _log_uniform(1.0, 100.0, generator) * norms[0] / norms[1]
         return np.asarray(x * share ** (1.0 / self.network.depth))
 
     def predictor_blocks(self, x: Floats) -> Complexes:
@@ -263,7 +265,8 @@ class _Training:
             product = layer @ product
         return product
 
-    def _normal(self, generator: np.random.Generator) -> Floats:
+    def normal(self, generator: np.random.Generator) -> Floats:
+        """Independent normal numbers, real where the frequency is its own conjugate."""
         x = generator.standard_normal(2 * int(self.cuts[-1]))
         for layer in self.split(x):
             layer.imag[self.network.half.weights == 1] = 0.0
@@ -316,3 +319,7 @@ class _Training:
     def weights(self, x: Floats) -> list[Floats]:
         """In pixel space, layer 1 first."""
         return self.network.unpack(pack_layers([layer / self.roots for layer in self.split(x)]))
+
+
+def _log_uniform(low: float, high: float, generator: np.random.Generator) -> float:
+    return float(low * (high / low) ** generator.uniform())

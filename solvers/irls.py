@@ -34,9 +34,12 @@ class Reweighted:
     ----------
     n_iterations : int
         Linear solves.
+    first : float
+        First ε, relative to the largest singular value at the start: from 1 on the start is forgotten.
     """
 
     n_iterations: int = 60
+    first: float = 1.0
 
     def solve(self, problem: RegularizedProblem, start: Floats | None = None, *, tol: float = 1e-8) -> Iterate:
         """From coordinates ``(K, D)``, from ridge (ε = ∞) if none are given; ``tol`` is not used."""
@@ -47,7 +50,7 @@ class Reweighted:
         size = float(problem.coordinates.singular_values(values).max())
         if not size > 0.0:
             return self._end(values, 0)
-        for epsilon in size * np.geomspace(1.0, SMALLEST, self.n_iterations):
+        for epsilon in size * np.geomspace(self.first, SMALLEST, self.n_iterations):
             values = _solve(problem, _weights(problem, values, epsilon))
         return self._end(values, self.n_iterations)
 

@@ -27,7 +27,7 @@ class LocalSearch:
     """Each block in turn is changed, and coordinate descent follows: an active one is dropped, and the silent one that
     then gains most takes its place; a silent one is raised.
 
-    The first change that leads lower is taken, until none does. Blocks whose change costs least come first.
+    What leads lower is kept, until a whole round finds nothing. Blocks whose change costs least come first.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class LocalSearch:
     n_sweeps : int
         Of each trial, at most.
     max_moves : int
-        Changes taken before it stops.
+        Changes kept before it stops.
     """
 
     n_drops: int = 200
@@ -73,9 +73,9 @@ class LocalSearch:
                 height,
                 WORTH * quadratic.target_power,
             )
-            if taken < 0:
+            if not taken:
                 break
-            moves += 1
+            moves += taken
         end = Coordinate().solve(problem, values, tol=tol)
         return Iterate(end.values, end.n_iterations, Status(end.status), f"{end.message} after {moves} changes")
 

@@ -68,6 +68,8 @@ def path(
             f"RegularizedProblem(moments, depth=2, lam=1.0)"
         )
     values = check_array("lams", lams, shape=(None,), why="a list of λ")
+    if not len(values):
+        raise ArgumentError("lams is empty, expected at least one λ")
     for i, lam in enumerate(values):
         check_number(f"lams[{i}]", lam, minimum=0.0, strict=True)
     check_number("tol", tol, minimum=0.0, strict=True)
@@ -89,13 +91,15 @@ def path(
 
 def _solutions(problems: list[RegularizedProblem], settings: Settings, throw: bool) -> Iterator[Solution]:
     """In descending order of λ."""
-    if problems and choose(problems[-1])[0] == "search":
+    if not problems:
+        return
+    name, _ = choose(problems[-1])  # of the smallest λ: what is zero there is zero everywhere
+    if name == "search":
         yield from _there_and_back(problems, settings, throw)
         return
     start: Floats | None = None
     for problem in problems:
         begin = time.perf_counter()
-        name = choose(problem)[0]
         end = RUN[name](problem, Settings(settings.n_starts, settings.rng, settings.tol, start, False))
         start = end.values
         yield to_solution(problem, end, f"path, {name}", time.perf_counter() - begin, throw=throw)

@@ -23,7 +23,7 @@ from solvers.coordinates import Coordinates
 from solvers.predictors import ROUND_OFF
 from solvers.quadratic import Quadratic, quadratic
 
-__all__ = ["RegularizedProblem"]
+__all__ = ["RegularizedProblem", "check_problem"]
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
@@ -196,40 +196,45 @@ class RegularizedProblem:
         return 0.5 * float(np.vdot(values, slope - self.quadratic.cross)) + self.half_penalty(values)
 
     def half_gap(self, values: Floats, slope: Floats) -> float:
-        """h minus the best lower bound that scaling the residual gives, at depth 2 without a rank constraint.
+        """h minus a lower bound of its minimum, at depths 1 and 2 without a rank constraint.
 
-        With residual ``ρ = y - Vx`` the point ``t ρ`` is dual feasible where ``t ‖slope_b‖ ≤ u_b`` in every block, and
-        bounds h + ½⟨‖y‖²⟩ by ``t⟨y, ρ⟩ - ½t²⟨‖ρ‖²⟩``.
+        At depth 1 h is strongly convex, and ``‖gradient‖²/2λ`` bounds the difference. At depth 2, with residual
+        ``ρ = y - Vx``, the point ``t ρ`` is dual feasible where ``|t| ‖slope_b‖ ≤ u_b`` in every block, and bounds
+        h + ½⟨‖y‖²⟩ by ``t⟨y, ρ⟩ - ½t²⟨‖ρ‖²⟩``.
         """
+        if self.depth == 1:
+            gradient = slope + self.lam * values
+            return 0.5 * float(np.vdot(gradient, gradient)) / self.lam
         cross, power = self.quadratic.cross, self.quadratic.target_power
         largest = self.coordinates.singular_values(slope).max(axis=1)
         steep = largest > 0
         feasible = float(np.min(self.thresholds[steep] / largest[steep], initial=np.inf))
         square = power + float(np.vdot(values, slope - cross))
         product = power - float(np.vdot(cross, values))
-        scale = min(feasible, product / square if square > 0 else np.inf)
-        bound = scale * product - 0.5 * scale**2 * square if np.isfinite(scale) else 0.5 * power
+        curved = max(square, np.finfo(float).tiny)  # the residual of an interpolation is round-off, of either sign
+        scale = min(max(product / curved, -feasible), feasible)
+        bound = scale * product - 0.5 * scale**2 * curved
         return 0.5 * square + self.half_penalty(values) - bound
 
     def objective_of(self, values: Floats) -> float:
         """The objective of coordinates ``(K, D)``."""
         return self.quadratic.loss(values) + self.penalty_of(values)
 
-    def pack(self, predictor: ArrayLike) -> Floats:
+    def pack(self, predictor: ArrayLike, *, name: str = "predictor") -> Floats:
         """Coordinates ``(K, D)`` of a predictor ``(H, W, K, C)``, which must be that of a real function."""
         spectrum = np.asarray(predictor)
         if spectrum.shape != self.predictor_shape or spectrum.dtype.kind not in "biufc":
             raise ArgumentError(
-                f"predictor has shape {spectrum.shape} and dtype {spectrum.dtype}, expected numbers "
+                f"{name} has shape {spectrum.shape} and dtype {spectrum.dtype}, expected numbers "
                 f"{self.predictor_shape}: (H, W, K, C) of the moments"
             )
         if not np.isfinite(spectrum).all():
-            raise ArgumentError("predictor holds NaN or infinity, expected finite numbers: remove or replace them")
+            raise ArgumentError(f"{name} holds NaN or infinity, expected finite numbers: remove or replace them")
         values = self.coordinates.pack(spectrum.astype(np.complex128))
         off = float(np.linalg.norm(spectrum - self.coordinates.unpack(values)))
         if off > ASYMMETRY * max(float(np.linalg.norm(spectrum)), np.finfo(float).tiny):
             raise ArgumentError(
-                f"predictor breaks the conjugate symmetry v̂[f*] = conj(v̂[f]) by {off:.3g}, expected that of a real "
+                f"{name} breaks the conjugate symmetry v̂[f*] = conj(v̂[f]) by {off:.3g}, expected that of a real "
                 f"function: transform a real predictor w with conj(fft2(w, norm='ortho'))"
             )
         return values
@@ -237,3 +242,11 @@ class RegularizedProblem:
     def unpack(self, values: Floats) -> Complexes:
         """The predictor ``(H, W, K, C)`` of coordinates ``(K, D)``."""
         return self.coordinates.unpack(values)
+
+
+def check_problem(problem: RegularizedProblem) -> None:
+    """Refuse what is no problem, before one of its attributes is read."""
+    if not isinstance(problem, RegularizedProblem):
+        raise ArgumentError(
+            f"problem is a {type(problem).__name__}, expected RegularizedProblem(moments, depth=.., lam=..)"
+        )

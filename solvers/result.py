@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -11,10 +12,10 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.errors import DataFileError, Status
-from lineardyn.validation import check_path
+from lineardyn.validation import check_array, check_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,6 +25,9 @@ __all__ = ["Certificate", "PathResult", "Solution"]
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 FILE_FORMAT = "lineardyn solutions 1"
+# what numpy and zipfile raise where a byte is wrong; RuntimeError: it reads as encrypted, or as another compression
+_BYTES = (EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
+DAMAGED = (*_BYTES, KeyError, TypeError, ValueError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,9 @@ class Certificate:
     status: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Solution:
-    """A regularised minimiser: what :func:`solvers.solve` returns.
+    """A regularised minimiser: what :func:`solvers.solve` returns. Two are equal only if they are the same object.
 
     Attributes
     ----------
@@ -99,10 +103,16 @@ class Solution:
         spectra = self.predictor.transpose(2, 3, 0, 1).conj()
         return np.ascontiguousarray(np.fft.ifft2(spectra, norm="ortho").real)
 
-    def predict(self, images: Floats) -> Floats:
-        """``f(x)`` ``(N, K)`` of images ``(N, C, H, W)``."""
+    def predict(self, images: ArrayLike) -> Floats:
+        """``f(x)`` ``(N, K)`` of images ``(N, C, H, W)``.
+
+        Raises
+        ------
+        ArgumentError
+            Images of another shape than the predictor's, or not finite.
+        """
         weights = self.image
-        values = np.asarray(images, dtype=np.float64)
+        values = check_array("images", images, shape=(None, *weights.shape[1:]), why="(N, C, H, W) of the predictor")
         return values.reshape(len(values), -1) @ weights.reshape(len(weights), -1).T
 
     def plot(self) -> Figure:
@@ -130,7 +140,7 @@ class Solution:
         return solutions[0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PathResult(Sequence[Solution]):
     """One :class:`Solution` for each λ, in the order asked for: what :func:`solvers.path` returns."""
 
@@ -228,7 +238,7 @@ def _load(path: str | os.PathLike[str]) -> list[Solution]:
             ]
     except OSError as error:
         raise DataFileError(f"path {str(source)!r} cannot be read ({error})") from None
-    except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGED as error:
         raise DataFileError(
             f"path {str(source)!r} holds no solutions ({error}), expected a file of Solution.save or PathResult.save"
         ) from None

@@ -18,6 +18,10 @@ __all__ = ["descend", "search"]
 Floats = NDArray[np.float64]
 ROUGH = 1e-5
 """Tolerance of the descents that compete; the winner goes on to the one asked for."""
+SEARCHED = 6
+"""Descents, the lowest of different heights, from which a local search goes on."""
+AGREE = 1e-6
+"""Relative difference of objectives of what counts as the same minimum."""
 SAME = 1e-9
 """Relative difference of objectives that does not count as better."""
 
@@ -36,20 +40,32 @@ def search(
     progress: Callable[[float], None] | None = None,
 ) -> Iterate:
     """The lowest of the descents from all ``starts``, named in the message."""
-    best, height, origin, n_sweeps = None, np.inf, "", 0
-    heights = []
+    ends: list[tuple[float, str, Iterate]] = []
     for n, (name, start) in enumerate(starts, 1):
-        end = descend(problem, start, tol=max(tol, ROUGH))
-        n_sweeps += end.n_iterations
-        heights.append(problem.objective_of(end.values))
-        if best is None or heights[-1] < height - SAME * abs(height):
-            best, height, origin = end, heights[-1], name
+        end = Coordinate(polish=False).solve(problem, start, tol=max(tol, ROUGH))
+        ends.append((problem.objective_of(end.values), name, end))
         if progress is not None:
             progress(n)
+    n_sweeps = sum(end.n_iterations for _, _, end in ends)
+    best, height, origin, found = None, np.inf, "", []
+    for _, name, end in _distinct(ends)[:SEARCHED]:
+        lower = LocalSearch().solve(problem, end.values, tol=tol)
+        n_sweeps += lower.n_iterations
+        found.append(problem.objective_of(lower.values))
+        if best is None or found[-1] < height * (1 - SAME):
+            best, height, origin = lower, found[-1], name
     assert best is not None
-    if tol < ROUGH:
-        best = descend(problem, best.values, tol=tol)
-        n_sweeps += best.n_iterations
-    hits = sum(h <= height * (1 + 1e-6) for h in heights)
-    message = f"the lowest of {len(heights)} descents, from {origin} ({hits} ended there); {best.message}"
-    return Iterate(best.values, n_sweeps, Status(best.status), message, {"objectives": heights})
+    hits = sum(h <= height * (1 + AGREE) for h in found)
+    message = (
+        f"the lowest of {len(ends)} descents, from {origin}; {hits} of {len(found)} searches end there; {best.message}"
+    )
+    return Iterate(best.values, n_sweeps, Status(best.status), message, {"objectives": found})
+
+
+def _distinct(ends: list[tuple[float, str, Iterate]]) -> list[tuple[float, str, Iterate]]:
+    """One of each height, the lowest first."""
+    kept: list[tuple[float, str, Iterate]] = []
+    for end in sorted(ends, key=lambda e: e[0]):
+        if not kept or end[0] > kept[-1][0] + AGREE * abs(kept[-1][0]):
+            kept.append(end)
+    return kept

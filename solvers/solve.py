@@ -20,6 +20,7 @@ from solvers.conic import Conic
 from solvers.coordinate import Coordinate
 from solvers.irls import Reweighted
 from solvers.iterate import Iterate
+from solvers.oracle import Exhaustive, count_alive
 from solvers.problem import RegularizedProblem
 from solvers.proximal import Proximal
 from solvers.quadratic import LARGEST_GRAM
@@ -30,7 +31,11 @@ from solvers.starts import starts
 __all__ = ["METHODS", "choose", "solve", "to_solution"]
 
 Floats = NDArray[np.float64]
-METHODS = ("auto", "ridge", "diagonal", "coordinate", "proximal", "irls", "conic", "search")
+CERTIFIED = 12
+"""Frequencies up to which "auto" proves its answer."""
+PATIENCE = 10.0
+"""Seconds that it takes for that at most."""
+METHODS = ("auto", "ridge", "diagonal", "coordinate", "proximal", "irls", "conic", "search", "exhaustive")
 
 
 def solve(
@@ -54,8 +59,9 @@ def solve(
     problem : RegularizedProblem
     method : str
         "auto" picks and says why in ``message``: "ridge" at depth 1, "diagonal" where the statistics have a closed
-        form, "coordinate" or "proximal" (larger images, no Σ^xx formed) where the problem is convex, else "search".
-        "irls" and "conic" (cvxpy, for small problems) are there for comparison.
+        form, "coordinate" or "proximal" (larger images, no Σ^xx formed) where the problem is convex, else "search",
+        followed by a proof where there are at most 12 frequencies. "exhaustive" is branch and bound alone (one output
+        and channel, up to 26 frequencies); "irls" and "conic" (cvxpy, small problems) are there for comparison.
     n_starts : int
         Descents of "search": continuation in depth, zero, least squares, reweighted least squares, then random ones.
     rng : int or numpy.random.Generator
@@ -104,7 +110,7 @@ def solve(
         check_count("n_starts", n_starts),
         as_generator(rng),
         check_number("tol", tol, minimum=0.0, strict=True),
-        None if start is None else problem.pack(start),
+        None if start is None else problem.pack(start, name="start"),
         progress,
     )
     begin = time.perf_counter()
@@ -138,6 +144,8 @@ def choose(problem: RegularizedProblem) -> tuple[str, str]:
         return "proximal", f"more than {LARGEST_GRAM} coefficients: Σ^xx is applied, not formed"
     if problem.convex:
         return "coordinate", "the problem is convex"
+    if problem.n_outputs == problem.image_shape[0] == 1 and count_alive(problem) <= CERTIFIED:
+        return "certified", f"at most {CERTIFIED} frequencies: the global minimum can be proven"
     return "search", "the problem has many local minima"
 
 
@@ -170,6 +178,19 @@ def to_solution(problem: RegularizedProblem, end: Iterate, method: str, seconds:
     if throw and end.status is not Status.SUCCESS:
         raise ComputationError(end.status, f"{end.status.value} [{solution.message}]", solution)
     return solution
+
+
+def _certified(problem: RegularizedProblem, settings: Settings) -> Iterate:
+    """Search, then a proof as far as ten seconds lead."""
+    best = _search(problem, settings)
+    proof = Exhaustive(time_limit=PATIENCE).solve(problem, best.values, tol=settings.tol)
+    better = proof if problem.objective_of(proof.values) < problem.objective_of(best.values) else best
+    message = f"{best.message}; {proof.message}"
+    return Iterate(better.values, best.n_iterations, best.status, message, best.stats | proof.stats)
+
+
+def _exhaustive(problem: RegularizedProblem, settings: Settings) -> Iterate:
+    return Exhaustive().solve(problem, settings.start, tol=settings.tol)
 
 
 def _zero(problem: RegularizedProblem, settings: Settings) -> Iterate:
@@ -221,4 +242,6 @@ RUN: dict[str, Callable[[RegularizedProblem, Settings], Iterate]] = {
     "irls": _irls,
     "conic": _conic,
     "search": _search,
+    "certified": _certified,
+    "exhaustive": _exhaustive,
 }

@@ -14,6 +14,10 @@ from solvers.problem import RegularizedProblem
 __all__ = ["starts"]
 
 Floats = NDArray[np.float64]
+LARGEST_ELIMINATION = 1200
+"""Columns up to which frequencies are eliminated one by one: D³ operations, not in products of matrices."""
+ELIMINATION_RIDGE = 1e-10
+"""Of the inverse of Σ^xx, relative to its trace."""
 SPREAD = 1.5
 """Of the logarithms by which random starts change each frequency of the ridge solution."""
 
@@ -25,16 +29,34 @@ def starts(problem: RegularizedProblem, rng: np.random.Generator, n: int) -> Ite
         ("continuation in depth", deepened),
         ("zero", _zero),
         ("least squares", least_squares),
+        ("backward elimination", eliminated),
         ("reweighted least squares", _reweighted),
     ):
         if made < n:
             yield name, make(problem)
         made += 1
-    ridge = least_squares(problem) if made < n else None
-    for _ in range(made, n):
-        assert ridge is not None
-        factors = np.exp(SPREAD * rng.standard_normal(problem.coordinates.n_blocks))
-        yield "random rescaling", ridge * factors[problem.coordinates.block_of_column]
+    if made < n:
+        fit = least_squares(problem)
+        for i in range(n - made):
+            yield (
+                ("random rescaling", _rescaled(problem, fit, rng))
+                if i % 2
+                else (
+                    "random reweighting",
+                    _reweighted_at_random(problem, fit, rng),
+                )
+            )
+
+
+def _rescaled(problem: RegularizedProblem, values: Floats, rng: np.random.Generator) -> Floats:
+    factors = np.exp(SPREAD * rng.standard_normal(problem.coordinates.n_blocks))
+    return np.asarray(values * factors[problem.coordinates.block_of_column])
+
+
+def _reweighted_at_random(problem: RegularizedProblem, values: Floats, rng: np.random.Generator) -> Floats:
+    """A first ε below the blocks of the start, so that it is not forgotten."""
+    solver = Reweighted(first=float(10.0 ** -rng.uniform(0.0, 4.0)))
+    return solver.solve(problem, _rescaled(problem, values, rng)).values
 
 
 def deepened(problem: RegularizedProblem) -> Floats:
@@ -45,6 +67,42 @@ def deepened(problem: RegularizedProblem) -> Floats:
         step = free.with_depth(depth) if depth == 2 else problem.with_depth(depth)
         values = Coordinate().solve(step, values, tol=1e-4).values
     return Coordinate().solve(free.with_depth(2), tol=1e-4).values if values is None else values
+
+
+def eliminated(problem: RegularizedProblem) -> Floats:
+    """Least squares, from which frequencies are dropped one by one, at each step the one whose loss costs least.
+
+    With ``H = (G + ridge)⁻¹`` on the frequencies left, dropping block b raises half the loss by ``½⟨Z_b H_bb⁻¹, Z_b⟩``
+    and saves its penalty; V and H follow by one elimination step. The best of all sizes is returned.
+    """
+    quadratic, starts = problem.quadratic, problem.coordinates.starts
+    ridge = ELIMINATION_RIDGE * float(np.trace(quadratic.gram))
+    if not ridge > 0.0 or problem.coordinates.size > LARGEST_ELIMINATION:
+        return np.zeros_like(quadratic.cross)
+    inverse: Floats = np.linalg.inv(quadratic.gram + ridge * np.eye(problem.coordinates.size))
+    values = quadratic.cross @ inverse
+    left = list(range(problem.coordinates.n_blocks))
+    height = best = problem.half_objective(values, quadratic.gradient(values))
+    found = values.copy()
+    while left:
+        penalties = problem.thresholds * (problem.coordinates.singular_values(values) ** problem.power).sum(axis=1)
+        costs = [_cost(values, inverse, starts[b], starts[b + 1]) - penalties[b] for b in left]
+        b = left.pop(int(np.argmin(costs)))
+        part = slice(starts[b], starts[b + 1])
+        solved = np.linalg.solve(inverse[part, part], inverse[part])
+        values = values - values[:, part] @ solved
+        inverse -= inverse[:, part] @ solved
+        values[:, part] = 0.0
+        height = problem.half_objective(values, quadratic.gradient(values))
+        if height < best:
+            best, found = height, values.copy()
+    return found
+
+
+def _cost(values: Floats, inverse: Floats, first: int, last: int) -> float:
+    """What half the loss rises by where these columns are dropped and the others adapt."""
+    block = values[:, first:last]
+    return 0.5 * float(np.vdot(np.linalg.solve(inverse[first:last, first:last], block.T), block.T))
 
 
 def _zero(problem: RegularizedProblem) -> Floats:

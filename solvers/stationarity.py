@@ -92,7 +92,7 @@ class Point:
     @cached_property
     def penalties(self) -> Floats:
         """``(F,)``: ``u_b ‖Z_b‖_p^p``."""
-        return self.problem.thresholds * (self.s**self.problem.power).sum(axis=1)
+        return np.asarray(self.problem.thresholds * (self.s**self.problem.power).sum(axis=1))
 
     @property
     def objective(self) -> float:

@@ -17,11 +17,12 @@ if "LINEARDYN_DATA" not in os.environ and _DATA.is_dir():
 
 def _clear_stale_kernels() -> None:
     """numba's disk cache does not see that a jitted helper in another file changed (numba#1833)."""
-    package = Path(__file__).resolve().parents[1] / "lineardyn"
-    newest = max(file.stat().st_mtime for file in package.rglob("_*kernels.py"))
-    for cached in package.rglob("__pycache__/*kernels.*.nb[ic]"):
-        if cached.stat().st_mtime < newest:
-            cached.unlink(missing_ok=True)
+    for package in ("lineardyn", "solvers"):
+        folder = Path(__file__).resolve().parents[1] / package
+        newest = max(file.stat().st_mtime for file in folder.rglob("_*kernels.py"))
+        for cached in folder.rglob("__pycache__/*kernels.*.nb[ic]"):
+            if cached.stat().st_mtime < newest:
+                cached.unlink(missing_ok=True)
 
 
 _clear_stale_kernels()

@@ -19,9 +19,12 @@ ROWS = [
 
 
 def resolve(dotted: str) -> Any:
-    """Import the longest module prefix of ``dotted`` and read the rest as attributes."""
+    """Import the longest module prefix of ``dotted`` and read the rest, at least one name, as attributes.
+
+    A package's function may have the name of its file: ``solvers.prox`` is the function.
+    """
     parts = dotted.split(".")
-    for n in range(len(parts), 0, -1):
+    for n in range(len(parts) - 1, 0, -1):
         try:
             found: Any = importlib.import_module(".".join(parts[:n]))
         except ModuleNotFoundError as error:

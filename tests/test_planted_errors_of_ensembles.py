@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lineardyn import _descent_kernels, training
@@ -16,12 +17,17 @@ from lineardyn.flow import _kernels, stepping
 from tests.lineardyn import test_ensemble_executors as of_executors
 from tests.lineardyn import test_ensemble_results as of_results
 from tests.lineardyn import test_ensembles as of_ensembles
+from tests.lineardyn import test_runs_in_one_call as in_one_call
 
 FLOW_VERB = importlib.import_module("lineardyn.flow.gradient_flow")  # the package's attribute is the function
 
 
 def of_single_runs() -> None:
     of_ensembles.test_each_run_is_what_it_is_alone_bit_for_bit("fcn-modes", "dop853", 2)
+
+
+def of_runs_in_one_call() -> None:
+    in_one_call.test_runs_in_one_call_are_what_they_are_alone_bit_for_bit("fcn-modes", "dop853")
 
 
 def of_batches() -> None:
@@ -50,18 +56,23 @@ def of_chunks() -> None:
 
 
 def decay_of_the_next_run(original: Any) -> Any:
-    def wrong(self: Any, run: int, *rest: Any) -> Any:
-        moved = replace(self, settings=(*self.settings[1:], self.settings[0]))
-        return original(moved, run, *rest)
-
-    return wrong
+    return lambda self, group: np.roll(original(self, group), 1)
 
 
 def tolerance_of_the_ensemble(original: Any) -> Any:
     """A little tighter in the ensemble than alone: the least that another choice of steps would do."""
-    return lambda *given, rtol, prepared=None, **more: original(
-        *given, rtol=rtol if prepared is None else 0.999 * rtol, prepared=prepared, **more
-    )
+    return lambda *given, rtol, **more: original(*given, rtol=0.999 * rtol, **more)
+
+
+def controller_of_the_run_before(original: Any) -> Any:
+    """Runs that follow another in a call go on from its last error."""
+
+    def wrong(self: Any, *given: Any) -> Any:
+        rows = original(self, *given)
+        rows.control[1:, _kernels.OLD_ERROR] = 0.5
+        return rows
+
+    return wrong
 
 
 def decays_reversed(original: Any) -> Any:
@@ -122,8 +133,9 @@ class Planted:
 
 
 PLANTED = {
-    "decay of another run": Planted(flows.FlowSweep, "_alone", decay_of_the_next_run, of_single_runs),
-    "steps that are not the run's own": Planted(flows, "integrate", tolerance_of_the_ensemble, of_single_runs),
+    "decay of another run": Planted(flows.FlowSweep, "_decays", decay_of_the_next_run, of_runs_in_one_call),
+    "steps that are not the run's own": Planted(flows, "integrate_each", tolerance_of_the_ensemble, of_single_runs),
+    "steps of the run before": Planted(stepping._Run, "rows", controller_of_the_run_before, of_runs_in_one_call),
     "starts packed another way": Planted(FLOW_VERB, "pack_starts", entries_reversed, of_single_runs),
     "decays of a batch reversed": Planted(flows, "batch_arguments", decays_reversed, of_batches),
     "error averaged over the batch": Planted(stepping._Run, "__init__", mean_over_all_runs, of_steps),

@@ -5,8 +5,8 @@ Left: linear CNNs trained with weight decay from many starts. Right: the minimum
     ``min (1/N) Σ‖y - Σ_f v̂_f x̂_f‖² + λ L P^{-(L-1)/L} Σ_f ‖v̂_f‖_p^p``,   p = 2/L, rank v̂_f ≤ the narrowest layer,
 
 and the same with the constant that the paper prints, without ``P^{-(L-1)/L}``. Images of a power-law spectrum, targets
-of a teacher that sees a few frequencies, λ at three shares of ``lambda_max``. One cell of the JSON holds one case;
-:func:`summary` counts them.
+of a teacher that sees half of the frequencies, λ at shares of ``lambda_max`` (of ``⟨‖x‖²⟩`` at depth 1). One cell of
+the JSON holds one case; :func:`summary` counts them.
 """
 
 from __future__ import annotations
@@ -35,15 +35,17 @@ SLACK = 1e-8
 class Config:
     """Cases are all combinations; widths "below", "at" and "above" min(C, K) where there are such."""
 
-    shapes: tuple[tuple[int, int], ...] = ((3, 3), (4, 3), (4, 4), (5, 4), (6, 5))
+    shapes: tuple[tuple[int, int], ...] = ((3, 3), (4, 3), (5, 4), (6, 5))
     depths: tuple[int, ...] = (1, 2, 3, 4, 5)
-    channels_outputs: tuple[tuple[int, int], ...] = ((1, 1), (1, 3), (2, 2), (2, 3), (3, 2), (3, 3))
-    shares: tuple[float, ...] = (0.5, 0.1, 0.02)
-    n_starts: int = 60
+    channels_outputs: tuple[tuple[int, int], ...] = ((1, 1), (2, 3), (3, 3))
+    shares: tuple[float, ...] = (0.1, 0.02)
+    n_starts: int = 80
     n_solver_starts: int = 16
 
 
-TINY = Config(shapes=((3, 3),), depths=(1, 2, 3), channels_outputs=((1, 1), (2, 2)), shares=(0.1,), n_starts=6)
+TINY = Config(
+    shapes=((3, 3),), depths=(1, 2, 3), channels_outputs=((1, 1), (2, 2)), shares=(0.1,), n_starts=6, n_solver_starts=8
+)
 
 
 @dataclass(frozen=True)

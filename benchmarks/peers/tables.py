@@ -219,6 +219,28 @@ def many_runs(data: Data) -> str:
     )
 
 
+def proxes(data: Data) -> str:
+    """Proxes of numbers and of matrices."""
+    numbers, matrices = [], []
+    for key, cell in data["cells"].items():
+        kind, *names = key.split("|")
+        if kind == "numbers":
+            rates = (cell[f"millions_a_second{way}"] for way in ("_kernel", "", "_many"))
+            peer = (
+                [f"{cell['millions_a_second_skglm']:.0f}", f"{cell['error_skglm']:.0e}"]
+                if "ratio" in cell
+                else ["", ""]
+            )
+            numbers.append([*names, *(f"{rate:.0f}" for rate in rates), f"{cell['error']:.1e}", *peer])
+        else:
+            times = (cell[name] for name in ("microseconds", "microseconds_lapack"))
+            matrices.append([*names, *(f"{t:.2f}" for t in times), f"{cell['ratio']:.1f}", f"{cell['difference']:.0e}"])
+    header = ["layers", "kernel", "prox", "prox, a threshold each", "error", "skglm", "its error"]
+    note = "Millions a second, half of the numbers above the jump; errors relative, against forty digits."
+    of_matrices = ["K×C", "layers", "µs a matrix", "LAPACK, µs", "ratio", "difference"]
+    return f"## Proxes, one thread\n\n{note}\n\n{table(header, numbers)}\n\n{table(of_matrices, matrices)}"
+
+
 TABLES: dict[str, tuple[Callable[[Data], str], ...]] = {
     "flows": (products, whole_flows, right_hand_sides),
     "scaling": (scaling,),
@@ -228,5 +250,6 @@ TABLES: dict[str, tuple[Callable[[Data], str], ...]] = {
     "first_call": (first_call,),
     "training": (training,),
     "ensembles": (many_runs,),
+    "proxes": (proxes,),
 }
 """The tables of each JSON, in the order of the page."""

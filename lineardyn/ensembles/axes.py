@@ -15,6 +15,8 @@ from lineardyn.validation import check_array
 __all__ = ["StackedWeights", "number_of_runs", "pack_starts", "spread", "stack_weights"]
 
 Floats = NDArray[np.float64]
+CHUNK = 16
+"""Starts packed at a time: of small networks they stay in the cache."""
 
 
 class StackedWeights(list[Floats]):
@@ -109,7 +111,9 @@ def pack_starts(network: LinearNetwork, weights: Sequence[ArrayLike], n_runs: in
     if isinstance(network, LinearCNN):
         _, height, width = network.image_shape
         kernels = [w.transpose(0, 1, 4, 2, 3).reshape(n_runs, -1, height, width) for w in layers]
-        packed = network.half.pack_images(np.concatenate(kernels, axis=1))
+        packed = np.empty((n_runs, sum(k.shape[1] for k in kernels), 2, network.half.size))
+        for i in range(0, n_runs, CHUNK):
+            network.half.pack_images(np.concatenate([k[i : i + CHUNK] for k in kernels], axis=1), packed[i : i + CHUNK])
         if getattr(network, "convention", "convolution") == "convolution":
             convolutions = packed[:, : -kernels[-1].shape[1], 1]  # their spectrum is ŵ, the last layer's conj(ŵ)
             np.negative(convolutions, out=convolutions)

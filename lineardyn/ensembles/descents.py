@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lineardyn.descent import Descent, descend_together
-from lineardyn.ensembles.sweep import Outcome, Report, Sweep
+from lineardyn.ensembles.sweep import Outcome, Report, Sweep, share_of_group
 from lineardyn.errors import Status
 from lineardyn.flow.arguments import batch_arguments
 from lineardyn.trajectory import DescentSettings
@@ -44,23 +44,23 @@ class DescentSweep(Sweep):
         first = self.settings[0]
         return Descent(self.network, self.moments, n_steps=first.n_steps, every=self.every, batch_size=first.batch_size)
 
-    def solve(self, group: slice, out: Floats, shared: Descent, report: Report | None) -> list[Outcome]:
-        share = None if report is None else partial(_share, report, shared.n_steps)
+    def solve(self, group: slice, out: Floats, shared: Descent, report: Report | None) -> Iterator[Outcome]:
         if self.together and len(out) > 1:
             settings = self.settings[group]
             arguments, _ = batch_arguments(self.network, self.moments, np.array([s.weight_decay for s in settings]))
             rates = np.array([s.learning_rate for s in settings])
+            share = _share_of(report, shared.n_steps)
             counts = descend_together(arguments, self.starts[group], rates, out, self.every, shared.n_steps, share)
-            return [self._outcome(int(count), {"batch": len(out)}) for count in counts]
-        outcomes = []
-        for run, states in zip(range(group.start, group.stop), out, strict=True):
-            settings_ = self.settings[run]
+            yield from (self._outcome(int(count), {"batch": len(out)}) for count in counts)
+            return
+        for i, states in enumerate(out):
+            run = group.start + i
+            settings_, share = self.settings[run], _share_of(share_of_group(report, i, len(out)), shared.n_steps)
             count = shared.run(
                 self.starts[run], settings_.learning_rate, settings_.weight_decay, states,
                 rng=self.generators[run] if self.generators else None, report=share,
             )  # fmt: skip
-            outcomes.append(self._outcome(count, {}))
-        return outcomes
+            yield self._outcome(count, {})
 
     def _outcome(self, count: int, more: dict[str, int]) -> Outcome:
         status = Status.SUCCESS if count == len(self.steps) else Status.DIVERGED
@@ -69,5 +69,6 @@ class DescentSweep(Sweep):
         return Outcome(count, status, {"method": method, "n_steps": int(self.steps[count - 1]), **more})
 
 
-def _share(report: Report, n_steps: int, step: float) -> None:
-    report(step / n_steps)
+def _share_of(report: Report | None, n_steps: int) -> Report | None:
+    """Takes steps, and tells the share that they are."""
+    return None if report is None else lambda step: report(step / n_steps)

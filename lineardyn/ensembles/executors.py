@@ -11,7 +11,6 @@ from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from pickle import PicklingError
 from tempfile import TemporaryDirectory
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lineardyn.ensembles.sweep import Outcome, Sweep
+from lineardyn.ensembles.sweep import Outcome, Sweep, evenly
 from lineardyn.ensembles.threads import Done, Stopped, one_blas_thread
 from lineardyn.errors import ArgumentError
 
@@ -46,7 +45,7 @@ def check_executor(executor: Any) -> None:
 def solve_over_executor(
     sweep: Sweep, out: Floats, executor: ExecutorLike, done: Done, progress: Callable[[float], None]
 ) -> None:
-    """Solve all groups over the executor; ``done`` is called in this thread, chunk by chunk as they end."""
+    """Solve all groups over the executor; ``done`` is called in this thread, run by run as chunks end."""
     _Submission(sweep, out, executor).run(done, progress)
 
 
@@ -59,7 +58,8 @@ def _solve_chunk(part: Sweep, groups: list[slice], flag: Path | None, _: int) ->
     report = None if flag is None else partial(_leave_off, flag)
     if report is not None:
         report(0.0)
-    out, outcomes, shared = part.room(), [], part.prepare()
+    out, shared = part.room(), part.prepare()
+    outcomes: list[Outcome] = []
     with one_blas_thread():
         for group in groups:
             outcomes += part.solve(group, out[group], shared, report)
@@ -78,10 +78,9 @@ class _Submission:
         self.sweep, self.out = sweep, out
         self.make: Any = None if hasattr(executor, "submit") else executor
         self.executor: Any = executor if self.make is None else self._made()
-        groups = sweep.groups()
-        count = min(len(groups), MOST_CHUNKS)
-        edges = [len(groups) * i // count for i in range(count + 1)]
-        self.chunks = [groups[a:b] for a, b in pairwise(edges)]
+        units = sweep.units()
+        count = min(len(units), MOST_CHUNKS)
+        self.chunks = [units[part] for part in evenly(len(units), count)]
         self.waiting = deque(range(count))
         self.running: dict[Future[Any], int] = {}
         self.lost: Counter[int] = Counter()
@@ -138,6 +137,7 @@ class _Submission:
                 return
             groups = self.chunks[chunk]
             runs = slice(groups[0].start, groups[-1].stop)
+            groups = groups if self.sweep.together else [runs]
             inside = [slice(g.start - runs.start, g.stop - runs.start) for g in groups]
             self.waiting.popleft()
             try:
@@ -169,15 +169,14 @@ class _Submission:
         if self.lost[chunk] < TRIES:
             self.waiting.append(chunk)
             return
-        for group in self.chunks[chunk]:
-            done(group, [self.sweep.lost() for _ in range(group.stop - group.start)])
+        groups = self.chunks[chunk]
+        for run in range(groups[0].start, groups[-1].stop):
+            done(run, self.sweep.lost())
 
     def _keep(self, chunk: int, states: list[Floats], outcomes: list[Outcome], done: Done) -> None:
-        first = self.chunks[chunk][0].start
-        for i, own in enumerate(states):
-            self.out[first + i, : len(own)] = own
-        for group in self.chunks[chunk]:
-            done(group, outcomes[group.start - first : group.stop - first])
+        for run, (own, outcome) in enumerate(zip(states, outcomes, strict=True), self.chunks[chunk][0].start):
+            self.out[run, : len(own)] = own
+            done(run, outcome)
 
 
 def _explain_pickling(error: Exception) -> None:

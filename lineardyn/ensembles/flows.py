@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lineardyn.ensembles.sweep import Outcome, Report, Sweep
+from lineardyn.ensembles.sweep import Outcome, Report, Sweep, share_of_group
 from lineardyn.errors import Status
 from lineardyn.flow.arguments import KernelArguments, Layout, batch_arguments, flow_arguments
 from lineardyn.flow.events import AnyEvent, Flow, Watcher
-from lineardyn.flow.stepping import Integration, integrate
+from lineardyn.flow.integration import Integration, integrate, integrate_each
 from lineardyn.trajectory import FlowSettings
 
 __all__ = ["FlowSweep"]
@@ -54,24 +54,30 @@ class FlowSweep(Sweep):
     def prepare(self) -> Prepared:
         return flow_arguments(self.network, self.moments, 0.0)
 
-    def solve(self, group: slice, out: Floats, shared: Prepared, report: Report | None) -> list[Outcome]:
+    def solve(self, group: slice, out: Floats, shared: Prepared, report: Report | None) -> Iterator[Outcome]:
         if self.together and len(out) > 1:
             outcome = self._batch(group, out, report)
             if outcome.status not in SPOILED:
-                return [outcome._replace(stats=dict(outcome.stats)) for _ in out]
-        runs = range(group.start, group.stop)
-        one = self._watched if self.events else self._alone
-        return [one(run, states, shared, report) for run, states in zip(runs, out, strict=True)]
+                yield from (outcome._replace(stats=dict(outcome.stats)) for _ in out)
+                return
+        if self.events:
+            for i, run in enumerate(range(group.start, group.stop)):
+                yield self._watched(run, out[i], shared, share_of_group(report, i, len(out)))
+            return
+        settings, told = self.settings[group.start], None if report is None else partial(_share, report, len(out))
+        results = integrate_each(
+            self.network, self.moments, self.starts[group], self.times, weight_decays=self._decays(group),
+            method=settings.method, rtol=settings.rtol, atol=settings.atol, max_steps=settings.max_steps,
+            prepared=shared, out=out, report=told,
+        )  # fmt: skip
+        for result in results:
+            yield Outcome(len(result.states), result.status, result.stats)
 
-    def _alone(self, run: int, out: Floats, shared: Prepared, report: Report | None) -> Outcome:
-        arguments, layout = shared
-        own = arguments._replace(decay=self.settings[run].weight_decay)
-        result = self._integrate(run, self.starts[run], (own, layout), report, out)
-        return Outcome(len(result.states), result.status, result.stats)
+    def _decays(self, group: slice) -> Floats:
+        return np.array([settings.weight_decay for settings in self.settings[group]])
 
     def _batch(self, group: slice, out: Floats, report: Report | None) -> Outcome:
-        decays = np.array([settings.weight_decay for settings in self.settings[group]])
-        prepared = batch_arguments(self.network, self.moments, decays)
+        prepared = batch_arguments(self.network, self.moments, self._decays(group))
         result = self._integrate(group.start, self.starts[group].ravel(), prepared, report, None)
         reached = len(result.states)
         out[:, :reached] = result.states.reshape(reached, len(out), out.shape[2]).transpose(1, 0, 2)

@@ -50,11 +50,10 @@ def run_sweep(
     out = sweep.room()
     outcomes = [sweep.lost()] * len(sweep)
 
-    def done(group: slice, ended: list[Outcome]) -> None:
-        outcomes[group] = ended
+    def done(run: int, outcome: Outcome) -> None:
+        outcomes[run] = outcome
         if on_result is not None:
-            for run, outcome in zip(range(group.start, group.stop), ended, strict=True):
-                on_result(run, sweep.trajectory(run, out[run], outcome))
+            on_result(run, sweep.trajectory(run, out[run], outcome))
 
     with progress_bar(verb.replace("_", " "), float(len(sweep)), shown=progress) as report:
         tell = report or (lambda _: None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -16,12 +16,25 @@ from lineardyn.moments import SecondMoments
 from lineardyn.networks import LinearNetwork
 from lineardyn.trajectory import RECORD_BYTES, DescentSettings, FlowSettings, Trajectory
 
-__all__ = ["Outcome", "Report", "Sweep"]
+__all__ = ["Outcome", "Report", "Sweep", "evenly", "share_of_group"]
 
 Floats = NDArray[np.float64]
 Report = Callable[[float], None]
 BATCH_ROWS = 256
 """Rows of the one matrix product of a batch of runs: enough for dgemm's full rate; more would only couple more runs."""
+SHARES = 32
+"""A thread takes one of so many parts of the runs that are left, where they are not batched."""
+
+
+def evenly(n: int, count: int) -> list[slice]:
+    """So many slices of nearly one length."""
+    edges = [n * i // count for i in range(count + 1)]
+    return [slice(a, b) for a, b in pairwise(edges)]
+
+
+def share_of_group(report: Report | None, i: int, n_runs: int) -> Report | None:
+    """What run i of a group tells its own share to."""
+    return None if report is None else lambda share: report((i + share) / n_runs)
 
 
 class Outcome(NamedTuple):
@@ -75,8 +88,11 @@ class Sweep(ABC):
         """What the runs of one thread share."""
 
     @abstractmethod
-    def solve(self, group: slice, out: Floats, shared: Any, report: Report | None) -> list[Outcome]:
-        """Run a group, states to ``out (r, T, n)``; ``report`` takes the share done, and may raise to stop it."""
+    def solve(self, group: slice, out: Floats, shared: Any, report: Report | None) -> Iterator[Outcome]:
+        """Run a group, states to ``out (r, T, n)``: outcomes in the order of the runs, each as soon as it is known.
+
+        ``report`` takes the share done, and may raise to stop it.
+        """
 
     def lost(self) -> Outcome:
         """Of a run that no worker brought back."""
@@ -86,11 +102,18 @@ class Sweep(ABC):
         """Some of the runs."""
         return replace(self, starts=self.starts[runs], settings=self.settings[runs])
 
-    def groups(self) -> list[slice]:
-        """Runs that are solved together: batches of nearly one size, whatever the number of threads, or one by one."""
+    def units(self) -> list[slice]:
+        """Runs that cannot be parted: batches of nearly one size, whatever the number of threads, or one by one."""
         largest = max(1, BATCH_ROWS // self.network.n_outputs) if self.together else 1
-        n, count = len(self), -(-len(self) // largest)
-        edges = [n * i // count for i in range(count + 1)]
+        return evenly(len(self), -(-len(self) // largest))
+
+    def groups(self) -> list[slice]:
+        """Runs that one thread takes at once: fewer and fewer, so that no thread ends long after the others."""
+        if self.together:
+            return self.units()
+        n, edges = len(self), [0]
+        while edges[-1] < n:
+            edges.append(edges[-1] + -(-(n - edges[-1]) // SHARES))
         return [slice(a, b) for a, b in pairwise(edges)]
 
     def room(self) -> Floats:

@@ -21,7 +21,7 @@ from lineardyn.ensembles.sweep import Outcome, Sweep
 __all__ = ["Stopped", "default_threads", "one_blas_thread", "solve_in_threads"]
 
 Floats = NDArray[np.float64]
-Done = Callable[[slice, list[Outcome]], None]
+Done = Callable[[int, Outcome], None]
 LOOK = 0.1
 """Seconds between looks at what is done."""
 
@@ -75,20 +75,23 @@ class Stopped(Exception):
 
 
 def solve_in_threads(sweep: Sweep, out: Floats, threads: int, done: Done, progress: Callable[[float], None]) -> None:
-    """Solve all groups; ``done`` is called in this thread, group by group as they end, ``progress`` with runs done.
+    """Solve all groups; ``done`` is called in this thread, run by run as they end, ``progress`` with runs done.
 
     Ctrl-C (or an error) stops the threads at the next return of their kernels, 0.1 s at most.
     """
     groups = sweep.groups()
     if len(groups) == 1:  # BLAS then has the threads
-        done(groups[0], sweep.solve(groups[0], out, sweep.prepare(), lambda share: progress(share * len(sweep))))
+        outcomes = sweep.solve(groups[0], out, sweep.prepare(), lambda share: progress(share * len(sweep)))
+        for run, outcome in enumerate(outcomes):
+            done(run, outcome)
         return
     with one_blas_thread():
         if threads == 1:
             shared = sweep.prepare()
             for group in groups:
-                done(group, sweep.solve(group, out[group], shared, None))
-                progress(group.stop)
+                for run, outcome in enumerate(sweep.solve(group, out[group], shared, None), group.start):
+                    done(run, outcome)
+                    progress(run + 1)
         else:
             _Pool(sweep, groups, out).run(min(threads, len(groups)), done, progress)
 
@@ -100,7 +103,7 @@ class _Pool:
         self.sweep, self.groups, self.out = sweep, groups, out
         self.ticket = itertools.count()
         self.stop = threading.Event()
-        self.ended: deque[tuple[slice, list[Outcome]]] = deque()
+        self.ended: deque[tuple[int, Outcome]] = deque()
         self.shares = np.zeros(len(groups))
 
     def run(self, threads: int, done: Done, progress: Callable[[float], None]) -> None:
@@ -122,12 +125,13 @@ class _Pool:
         shared = self.sweep.prepare()
         while not self.stop.is_set() and (i := next(self.ticket)) < len(self.groups):
             group = self.groups[i]
+            outcomes = self.sweep.solve(group, self.out[group], shared, partial(self._report, i))
             try:
-                outcomes = self.sweep.solve(group, self.out[group], shared, partial(self._report, i))
+                for run, outcome in enumerate(outcomes, group.start):
+                    self.ended.append((run, outcome))
+                    self._report(i, (run + 1 - group.start) / (group.stop - group.start))
             except Stopped:
                 return
-            self.shares[i] = 1.0
-            self.ended.append((group, outcomes))
 
     def _report(self, i: int, share: float) -> None:
         if self.stop.is_set():

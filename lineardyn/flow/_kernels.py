@@ -1011,21 +1011,6 @@ def growth(y, f, entries, rtol, atol):
     return np.sqrt(_scaled_square(y, y, y, rtol, atol) / entries), np.sqrt(squares(y) / entries), largest(f)
 
 
-@njit(cache=True)  # keeps the interpreter lock, as `largest`: of a run this is one right-hand side in hundreds
-def begin(
-    y, stages, entries, rtol, atol,
-    conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work,
-):  # fmt: skip
-    """f(y) to the first stage: whether both are finite, then what :func:`growth` says of them."""
-    y, stages = borrowed(y), borrowed(stages)
-    sizes, offsets, weights, work = borrowed(sizes), borrowed(offsets), borrowed(weights), borrowed(work)
-    rows, target, gain, matrix = borrowed(rows), borrowed(target), borrowed(gain), borrowed(matrix)
-    slope = stages[0]
-    flow(y, slope, conv, sizes, offsets, weights, constant, decay, dense, rows, target, gain, matrix, work)
-    size, mean, fastest = growth(y, slope, entries, rtol, atol)
-    return finite(y) and finite(slope), size, mean, fastest
-
-
 # --- explicit Runge-Kutta pairs --------------------------------------------------------------------------------------
 
 
@@ -1042,7 +1027,8 @@ def advance_runge_kutta(
     ``stages``, that of an earlier one which is needed no more.
     ``measures``: three weights for each of the ten stages ``measured``, see :func:`_step_sums`.
     ``stages[0]`` holds f(y) on entry and on return. Steps are kept at ``h ρ <= limit``, where the pair and its
-    interpolant still damp the fast directions; where ``control[WATCH]`` > 0, a step so limited says STIFF.
+    interpolant still damp the fast directions; where ``control[WATCH]`` > 0, a step so limited says STIFF if RKC
+    promises to be cheaper on the rest of the way.
     ``trial`` is scratch.
     """
     y, stages, trial, out, table = borrowed(y), borrowed(stages), borrowed(trial), borrowed(out), borrowed(table)
@@ -1108,9 +1094,22 @@ def advance_runge_kutta(
             control[RADIUS] = rate
             if control[STEP] * rate > limit:
                 control[STEP] = max(limit / rate, 0.2 * h)
-                if control[WATCH] > 0.0:
+                if control[WATCH] > 0.0 and stabilised_is_cheaper(control, end, rtol, n_main):
                     return STIFF
     return RUNNING
+
+
+@njit(nogil=True, cache=True)
+def stabilised_is_cheaper(control, end, rtol, n_main):
+    """RKC takes N ≈ 2.5 rtol^(-1/3) steps and √(S N / 2) + 2 N right-hand sides over a stiffness S = ρ·span.
+
+    Both laws were measured on flows of 4 to 10 modes with s_max/s_min from 2 to 16. RKC would have all of the tolerance
+    of which this method has the share ``control[WATCH]``.
+    """
+    span = end - control[TIME]
+    n_steps = 2.5 * (rtol / control[WATCH]) ** (-1.0 / 3.0)
+    explicit = n_main * span / control[STEP]
+    return np.sqrt(0.5 * control[RADIUS] * span * n_steps) + 2.0 * n_steps < explicit
 
 
 @njit(nogil=True, cache=True)

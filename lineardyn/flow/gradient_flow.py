@@ -16,7 +16,8 @@ from lineardyn.ensembles.flows import FlowSweep
 from lineardyn.ensembles.running import OnResult, check_single, run_sweep
 from lineardyn.errors import ArgumentError, ComputationError, Status
 from lineardyn.flow.events import Event, Flow, LossBelow, ModeLearned, Stationary, Watcher, check_events
-from lineardyn.flow.stepping import MAX_STEPS, METHODS, integrate
+from lineardyn.flow.integration import integrate
+from lineardyn.flow.stepping import MAX_STEPS, METHODS
 from lineardyn.progress import progress_bar
 from lineardyn.trajectory import RECORD_BYTES, FlowSettings, Trajectory
 from lineardyn.validation import check_choice, check_count, check_network, check_number, check_times

@@ -1,4 +1,4 @@
-"""Driving the kernels: from a network and its data to states at the recorded times.
+"""Driving the kernels: one run, from call to call.
 
 The kernels take a bounded number of steps at each call, so that Python sees Ctrl-C and can show progress.
 """
@@ -9,17 +9,14 @@ import copy
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lineardyn.errors import Status
-from lineardyn.flow import _kernels, _screened_kernels, _stabilised_kernels
+from lineardyn.flow import _kernels, _run_kernels, _screened_kernels, _stabilised_kernels
 from lineardyn.flow.arguments import KernelArguments, Layout, aligned, flow_arguments
 from lineardyn.flow.geometric import ConservationLaws
-from lineardyn.flow.rest import rest_of
 from lineardyn.flow.rock4 import NO_RECURRENCES, most_stages, recurrences
 from lineardyn.flow.screening import Screening, can_screen
 from lineardyn.flow.tableaus import TABLEAUS
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
     from lineardyn.moments import SecondMoments
     from lineardyn.networks import LinearNetwork, Weights
 
-__all__ = ["METHODS", "Integration", "fixed_steps", "integrate"]
+__all__ = ["METHODS", "Rows", "fixed_steps", "work"]
 
 Floats = NDArray[np.float64]
 METHODS = ("bs32", "tsit5", "dop853", "rkc", "rock4", "geometric")
@@ -46,15 +43,8 @@ AT_REST = 1e-5
 """Share of itself by which one step still moves a state that may be at rest."""
 EVENT = -1
 """What a kernel never returns: the run ends where it is watched."""
-
-_STATUS = {
-    _kernels.DONE: Status.SUCCESS,
-    _kernels.STEP_TOO_SMALL: Status.STEP_TOO_SMALL,
-    _kernels.NON_FINITE: Status.NON_FINITE,
-    _kernels.MAX_STEPS: Status.MAX_STEPS,
-    EVENT: Status.EVENT,
-}
-
+NO_STRIDES = (np.empty(0), np.empty(0))
+"""Of the stabilised methods: see ``_run_kernels.begin``."""
 
 Rest = Callable[[Floats, list[Floats]], Floats | None]
 """Where a state can change no more, the state it is at for ever; None elsewhere. Given vectors to work in."""
@@ -69,53 +59,14 @@ class Watching(Protocol):
         """Whether the run ends there while its state stays as it is."""
 
 
-@dataclass(frozen=True)
-class Integration:
-    """States at the recorded times that were reached, and how it went."""
+class Rows(NamedTuple):
+    """What is each run's own, of several that move by one pair: arrays with a leading axis (see ``advance_runs``)."""
 
-    states: Floats
-    status: Status
-    stats: dict[str, Any]
-
-
-def integrate(
-    network: LinearNetwork,
-    moments: SecondMoments,
-    start: Floats,
-    times: Floats,
-    *,
-    weight_decay: float,
-    method: str,
-    rtol: float,
-    atol: float,
-    max_steps: int,
-    report: Callable[[float], None] | None = None,
-    watcher: Watching | None = None,
-    prepared: tuple[KernelArguments, Layout] | None = None,
-    out: Floats | None = None,
-) -> Integration:
-    """States at ``times`` (increasing, >= 0) of the flow that is at ``start`` at time 0; steps are as if unwatched.
-
-    ``prepared``: what many runs share, or ``batch_arguments`` of runs one after another in ``start``; ``out``: room.
-    """
-    switching = method in ("auto", "geometric")
-    first = "dop853" if switching else method
-    arguments, layout = flow_arguments(network, moments, weight_decay) if prepared is None else prepared
-    watch = switching and rtol >= FINEST_STABILISED
-    share = EARLY_SHARE if watch else 1.0
-    laws = ConservationLaws.of(network, start, weight_decay) if method == "geometric" else None
-    run = _Run(arguments, layout, layout.pad(start), times, first, share * rtol, share * atol, out)
-    run.laws = laws
-    rest = rest_of(network, moments, weight_decay, arguments.work) if run.n_runs == 1 else None
-    code = run.advance_all(max_steps, report, watch=watch, watcher=watcher, rest=rest)
-    stats = run.stats()
-    if code == _kernels.STIFF:
-        first_rhs = run.stats()["n_rhs"]
-        run = run.stabilised(rtol, atol)
-        code = run.advance_all(max_steps, report, watcher=watcher, rest=rest)
-        stats = {**run.stats(), "method": f"{first}, then {run.method}", "t_stiff": run.since, "n_rhs_stiff": first_rhs}
-    reached = int(run.counts[_kernels.NEXT])
-    return Integration(run.out[:reached], _STATUS[code], {"requested": method, **stats})
+    y: Floats
+    control: Floats
+    counts: NDArray[np.int64]
+    out: Floats
+    decays: Floats
 
 
 class _Run:
@@ -123,9 +74,9 @@ class _Run:
 
     def __init__(
         self, arguments: KernelArguments, layout: Layout, start: Floats, times: Floats, method: str,
-        rtol: float, atol: float, out: Floats | None = None, room: Floats | None = None,
+        rtol: float, atol: float, out: Floats | None = None, room: Floats | None = None, since: float = 0.0,
     ) -> None:  # fmt: skip
-        """``start`` is padded, and taken over; ``room`` is that of a run which goes no further."""
+        """``start`` is padded, and taken over; ``room`` is that of a run which goes no further than ``since``."""
         self.arguments, self.layout, self.times, self.method = arguments, layout, times, method
         self.rtol, self.atol = rtol, atol
         self.y = start
@@ -137,73 +88,57 @@ class _Run:
         self.stages = self.room[:n_rows]
         self.trial = self.room[n_rows] if self.tableau else self.stages[_stabilised_kernels.SLOPE]
         self.out = np.empty((len(times), entries)) if out is None else out
-        self.since = 0.0
+        self.since, self.code = since, _kernels.RUNNING
         self.at_rest: float | None = None
         self.next_look = FIRST_LOOK
         self.control = np.zeros(_kernels.CONTROLS)
+        self.control[_kernels.TIME] = since
         self.n_runs = start.size // int(arguments.offsets[-1])
         self.control[_kernels.ENTRIES] = entries // self.n_runs  # so bounds the RMS of every run of a batch
         self.control[_kernels.OLD_ERROR] = 1.0 if self.tableau else 0.0
         self.counts = np.zeros(_kernels.COUNTS, dtype=np.int64)
         self.counts[_kernels.LENGTH], self.counts[_kernels.PADDED] = layout.length, layout.padded
-        self.finite, *growth = _kernels.begin(
-            self.y, self.stages, self.control[_kernels.ENTRIES], rtol, atol, *arguments
-        )
-        self.counts[_kernels.CALLS] = 1
-        self.stages[2] = self.stages[0]  # the power iteration starts along f, where the fast directions are
-        self.moves = growth[2] != 0.0
-        self.control[_kernels.STEP] = self._first_step(*growth)
         self.screening: Screening | None = None
         self.laws: ConservationLaws | None = None
-        if room is None and self.times[0] == 0.0:
-            _kernels.record(self.out, 0, self.y, self.counts)
-            self.counts[_kernels.NEXT] = 1
 
-    def _first_step(self, size: float, mean: float, fastest: float) -> float:
-        """The step at which a state that only grows errs by a hundredth of the tolerance; see ``_kernels.growth``."""
-        span = float(self.times[-1])
-        if not 0.0 < fastest < np.inf:
-            return span
-        if size <= 1e-5:  # nothing to grow from
-            return float(min(self.atol / fastest, span))
-        stride = self.tableau.stride(0.01 / size) if self.tableau else (0.15 / size) ** (1.0 / 3.0)
-        return float(min(stride * mean / fastest, span))
+    def begin(self) -> None:
+        """Find f at the start, and the first step; ``code`` says whether it moves."""
+        if self.tableau:  # by the kernel that goes on: see there
+            self.code = self._call_kernel(0, 0)
+            return
+        self.code = _run_kernels.begin(
+            self.y, self.stages, self.control, self.counts, self.times, self.out, self.rtol, self.atol,
+            *NO_STRIDES, *self.arguments,
+        )  # fmt: skip
 
     def advance_all(
         self,
         max_steps: int,
         report: Callable[[float], None] | None = None,
         *,
-        watch: bool = False,
         watcher: Watching | None = None,
         rest: Rest | None = None,
     ) -> int:
-        """To the last time, or, with ``watch``, to where stability limits a step and RKC promises to be cheaper."""
-        if not self.finite:
-            return _kernels.NON_FINITE
-        self.control[_kernels.WATCH] = watch
-        code = _kernels.RUNNING
-        if rest is not None and not self.moves:  # f = 0: it stays there for ever
-            code = self._finish_at_rest(rest, watcher)
+        """To the last time, or, with ``control[WATCH]``, to where RKC promises to be cheaper than short steps."""
+        code = self._looked_at(self.code, watcher, rest)
         while code == _kernels.RUNNING:
-            if self._is_impossible():
+            if _run_kernels.too_fine(self.y, self.rtol, self.atol):
                 return _kernels.STEP_TOO_SMALL
-            budget = self._budget()
-            code = watcher.advance(self, budget, max_steps) if watcher else self.advance(budget, max_steps)
+            code = watcher.advance(self, self.budget, max_steps) if watcher else self.advance(self.budget, max_steps)
             if report is not None:
                 report(float(self.control[_kernels.TIME]))
-            if code == _kernels.STIFF and not self._gains_by_stabilising():
-                code = _kernels.RUNNING
-            if code == _kernels.RUNNING and rest is not None and self._may_be_at_rest():
-                code = self._finish_at_rest(rest, watcher)
+            code = self._looked_at(code, watcher, rest)
         return code
 
-    def _is_impossible(self) -> bool:
-        """Whether the tolerance is finer than numbers of the size of the state are apart."""
-        largest = float(_kernels.largest(self.y))
-        return self.atol + self.rtol * largest < sys.float_info.epsilon * largest
+    def _looked_at(self, code: int, watcher: Watching | None, rest: Rest | None) -> int:
+        """What becomes of a run that a kernel has left with this code."""
+        still = code == _run_kernels.STILL
+        if rest is not None and (still or (code == _kernels.RUNNING and self._may_be_at_rest())):
+            return self._finish_at_rest(rest, watcher)
+        return _kernels.RUNNING if still else code
 
-    def _budget(self) -> int:
+    @property
+    def budget(self) -> int:
         """Steps of one call of the kernel."""
         if self.tableau:
             n_rhs = float(self.tableau.n_main)
@@ -237,6 +172,19 @@ class _Run:
         self.counts[_kernels.NEXT] = len(self.times)
         self.control[_kernels.TIME] = self.times[-1]
         return EVENT if ended else int(_kernels.DONE)
+
+    def rows(self, y: Floats, out: Floats, decays: Floats) -> Rows:
+        """Of runs like this one from ``y (R, n)``, none of which has begun."""
+        control, counts = np.empty((len(y), _kernels.CONTROLS)), np.empty((len(y), _kernels.COUNTS), dtype=np.int64)
+        control[:], counts[:] = self.control, self.counts
+        return Rows(y, control, counts, out, decays)
+
+    def at(self, runs: Rows, i: int, code: int) -> _Run:
+        """Run i of several like this one, which takes its place and its room; a kernel has left it with ``code``."""
+        other = copy.copy(self)
+        other.y, other.control, other.counts, other.out = runs.y[i], runs.control[i], runs.counts[i], runs.out[i]
+        other.arguments, other.code = self.arguments._replace(decay=float(runs.decays[i])), code
+        return other
 
     # -- taking a step once more ---------------------------------------------------------------------------------
 
@@ -273,23 +221,13 @@ class _Run:
         self.advance(1, sys.maxsize)
         return self.out[: len(times)]
 
-    def _gains_by_stabilising(self) -> bool:
-        """RKC takes N ≈ 2.5 rtol^(-1/3) steps and √(S N / 2) + 2 N right-hand sides over a stiffness S = ρ·span.
-
-        Both laws were measured on flows of 4 to 10 modes with s_max/s_min from 2 to 16.
-        """
-        assert self.tableau is not None
-        span = float(self.times[-1]) - float(self.control[_kernels.TIME])
-        stiffness = float(self.control[_kernels.RADIUS]) * span
-        n_steps = 2.5 * (self.rtol / EARLY_SHARE) ** (-1.0 / 3.0)
-        explicit = self.tableau.n_main * span / float(self.control[_kernels.STEP])
-        return bool(np.sqrt(0.5 * stiffness * n_steps) + 2.0 * n_steps < explicit)
-
     def stabilised(self, rtol: float, atol: float) -> _Run:
         """The rest of this run by RKC, from the point reached; what is recorded and counted goes on."""
-        run = _Run(self.arguments, self.layout, self.y, self.times, "rkc", rtol, atol, self.out, self.room)
-        run.laws, run.since = self.laws, float(self.control[_kernels.TIME])
-        run.control[[_kernels.TIME, _kernels.STEP]] = self.control[[_kernels.TIME, _kernels.STEP]]
+        since = float(self.control[_kernels.TIME])
+        run = _Run(self.arguments, self.layout, self.y, self.times, "rkc", rtol, atol, self.out, self.room, since)
+        run.laws = self.laws
+        run.begin()
+        run.control[_kernels.STEP] = self.control[_kernels.STEP]
         run.counts[:4] = self.counts[:4]
         if can_screen(self.arguments):
             run.screen()
@@ -332,27 +270,33 @@ class _Run:
         return code
 
     def _call_kernel(self, budget: int, max_steps: int) -> int:
+        if self.tableau:
+            decays = np.full(1, self.arguments.decay)
+            own = Rows(self.y[None], self.control[None], self.counts[None], self.out[None], decays)
+            return self.advance_several(own, 0, budget, max_steps)[1]
         record = (self.control, self.counts, self.times, self.out, budget, max_steps, self.rtol, self.atol)
-        if self.tableau is None:
-            family = (self.order, self.most_stages, *(recurrences() if self.order == 4 else NO_RECURRENCES))
-            if self.screening is None:
-                code = _stabilised_kernels.advance_stabilised(self.y, self.stages, *record, *family, *self.arguments)
-                return int(code)
-            room = self.screening
-            arguments = self.arguments._replace(work=room.work)
-            parts = (room.buffers, room.stages, room.screen, room.index, room.residuals)
-            return int(_screened_kernels.advance_screened(self.y, *parts, *record, *family, *arguments))
+        family = (self.order, self.most_stages, *(recurrences() if self.order == 4 else NO_RECURRENCES))
+        if self.screening is None:
+            return int(_stabilised_kernels.advance_stabilised(self.y, self.stages, *record, *family, *self.arguments))
+        room = self.screening
+        arguments = self.arguments._replace(work=room.work)
+        parts = (room.buffers, room.stages, room.screen, room.index, room.residuals)
+        return int(_screened_kernels.advance_screened(self.y, *parts, *record, *family, *arguments))
+
+    def advance_several(self, runs: Rows, first: int, budget: int, max_steps: int) -> tuple[int, int]:
+        """Runs like this one, an embedded pair, in its room: see ``_run_kernels.advance_runs``."""
         t = self.tableau
+        assert t is not None
         pair = (t.table, t.places, t.measured, t.measures, t.interpolant, t.n_main, t.error_order, t.stability)
-        return int(_kernels.advance_runge_kutta(self.y, self.stages, self.trial, *record, *pair, *self.arguments))
+        network, statistics = self.arguments[:5], self.arguments[6:]  # the decay between them is each run's own
+        run, code = _run_kernels.advance_runs(
+            first, runs.y, self.stages, self.trial, runs.control, runs.counts, self.times, runs.out, budget, max_steps,
+            self.rtol, self.atol, *t.growth_errors, *pair, *network, runs.decays, *statistics,
+        )  # fmt: skip
+        return int(run), int(code)
 
     def stats(self) -> dict[str, Any]:
-        stats: dict[str, Any] = {
-            "method": self.method,
-            "n_steps": int(self.counts[_kernels.STEPS]),
-            "n_rejected": int(self.counts[_kernels.REJECTED]),
-            "n_rhs": int(self.counts[_kernels.CALLS]),
-        }
+        stats: dict[str, Any] = {"method": self.method, **work(self.counts)}
         if self.at_rest is not None:
             stats["t_rest"] = self.at_rest
         if self.screening is not None:
@@ -362,6 +306,12 @@ class _Run:
             stats["max_stages"] = int(self.counts[_kernels.MOST_STAGES])
             stats["spectral_radius"] = float(self.control[_kernels.RADIUS])
         return stats
+
+
+def work(counts: NDArray[np.int64]) -> dict[str, int]:
+    """Of the counters of a run, those that its stats begin with."""
+    n_steps, n_rejected, n_rhs = counts[: _kernels.CALLS + 1].tolist()
+    return {"n_steps": n_steps, "n_rejected": n_rejected, "n_rhs": n_rhs}
 
 
 def fixed_steps(
@@ -391,6 +341,7 @@ def fixed_steps(
     run = _Run(arguments, layout, layout.pad(start), times, first, 1e-6, 1e-9)
     if conserve or method == "geometric":
         run.laws = ConservationLaws.of(network, start, decay)
+    run.begin()
     run.control[_kernels.STEP] = check_number("step", step, minimum=0.0, strict=True)
     run.control[_kernels.FIXED] = check_count("n_stages", n_stages, minimum=2)
     run.advance_all(MAX_STEPS)

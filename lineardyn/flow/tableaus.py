@@ -101,13 +101,9 @@ class Tableau:
             return self.n_main + 1
         return max([stage, *(int(row) for row in np.flatnonzero(self.table[:, stage]))])
 
-    def stride(self, error: float) -> float:
-        """The z up to which a step of ``dy/dt = y`` of size z has an error estimate below ``error``, relative to y1."""
-        strides, errors = self._growth_errors
-        return float(strides[max(0, int(errors.searchsorted(error)) - 1)])
-
     @cached_property
-    def _growth_errors(self) -> tuple[Floats, Floats]:
+    def growth_errors(self) -> tuple[Floats, Floats]:
+        """Sizes z of a step of ``dy/dt = y``, and at most what error estimate, relative to y1, one so large has."""
         strides = np.geomspace(1e-6, 8.0, 256)
         k = np.zeros((self.n_main + 1, len(strides)))
         for j in range(self.n_main + 1):

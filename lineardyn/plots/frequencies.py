@@ -20,7 +20,7 @@ __all__ = ["plot_frequency_growth", "plot_kernel_over_modes", "plot_kernels", "p
 Floats = NDArray[np.float64]
 
 
-def _plane(ax: Axes, spectrum: Floats, title: str) -> None:
+def plane(ax: Axes, spectrum: Floats, title: str) -> None:
     """|spectrum| (H, W) with DC in the middle; the square root of the height shows the weak ones too."""
     height, width = spectrum.shape
     shifted = np.fft.fftshift(spectrum) ** 0.5
@@ -42,7 +42,7 @@ def plot_spectrum_images(spectra: Sequence[Floats], titles: Sequence[str], *, fi
     rows = -(-len(spectra) // per_row)
     figure = figure_for(figure, WIDTH, rows * (WIDTH / per_row + 0.25))
     for i, (spectrum, title) in enumerate(zip(spectra, titles, strict=True)):
-        _plane(figure.add_subplot(rows, per_row, i + 1), spectrum, title)
+        plane(figure.add_subplot(rows, per_row, i + 1), spectrum, title)
     return figure
 
 
@@ -62,7 +62,7 @@ def plot_kernels(kernels: Floats, spectra: Floats, titles: Sequence[str], *, fig
         axes[0, column].set_title(titles[column], loc="center", fontsize=9)
         axes[0, column].set_xticks([])
         axes[0, column].set_yticks([])
-        _plane(axes[1, column], spectra[column], "")
+        plane(axes[1, column], spectra[column], "")
         if column:
             axes[1, column].set_yticklabels([])
     axes[0, 0].set_ylabel("kernel", fontsize=9)

@@ -23,13 +23,15 @@ Floats = NDArray[np.float64]
 _PER_ROW = 5
 
 
-def _show(ax: Axes, image: Floats) -> None:
-    pixels, options = image_of(image)
+def show_image(ax: Axes, image: Floats, *, scale: float | None = None) -> None:
+    """``(C, H, W)`` with values of both signs, without ticks; ``scale`` as for :func:`image_of`."""
+    pixels, options = image_of(image, scale)
     ax.imshow(pixels, interpolation="nearest", **options)
-    _bare(ax)
+    bare(ax)
 
 
-def _bare(ax: Axes) -> None:
+def bare(ax: Axes) -> None:
+    """A frame without ticks."""
     ax.set_xticks([])
     ax.set_yticks([])
     for spine in ax.spines.values():
@@ -77,7 +79,7 @@ def plot_modes(
     for position, alpha in enumerate(alive):
         row, column = divmod(position, per_row)
         top = figure.add_subplot(grid[2 * row, column])
-        _show(top, modes.v[alpha])
+        show_image(top, modes.v[alpha])
         top.set_title(f"mode {alpha + 1}\ns = {modes.s[alpha]:.3g}", loc="center", fontsize=9)
         _class_bars(figure.add_subplot(grid[2 * row + 1, column]), modes.u[:, alpha], names if column == 0 else None)
     return figure
@@ -108,7 +110,7 @@ def plot_images(images: Floats, titles: Sequence[str], *, figure: Figure | None 
         shown = (image - low) / ((high - low) or 1.0)
         pixels = shown.transpose(1, 2, 0) if len(shown) == 3 else shown.mean(axis=0)
         ax.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        _bare(ax)
+        bare(ax)
         ax.set_title(title, loc="center", fontsize=9)
     return figure
 

@@ -111,17 +111,17 @@ def axes_for(ax: Axes | None, width: float = WIDTH, height: float = 3.1, *, grid
     return figure, ax
 
 
-def image_of(image: NDArray[np.float64]) -> tuple[NDArray[np.float64], dict[str, Any]]:
+def image_of(image: NDArray[np.float64], scale: float | None = None) -> tuple[NDArray[np.float64], dict[str, Any]]:
     """``(C, H, W)`` with values of both signs to what ``imshow`` takes, 0 in the middle of the scale.
 
-    Three channels become red, green and blue; any other number is averaged over the channels.
+    Three channels become red, green and blue; any other number is averaged over the channels. ``scale`` is the value at
+    the end of the scale, the image's own largest unless given.
     """
-    scale = float(np.abs(image).max()) or 1.0
+    shown = image if image.shape[0] == 3 else image.mean(axis=0)
+    scale = (float(np.abs(shown).max()) if scale is None else scale) or 1.0
     if image.shape[0] == 3:
-        return 0.5 + 0.5 * image.transpose(1, 2, 0) / scale, {}
-    mean = image.mean(axis=0)
-    scale = float(np.abs(mean).max()) or 1.0
-    return mean, {"cmap": "RdBu_r", "vmin": -scale, "vmax": scale}
+        return 0.5 + 0.5 * shown.transpose(1, 2, 0) / scale, {}
+    return shown, {"cmap": "RdBu_r", "vmin": -scale, "vmax": scale}
 
 
 @styled

@@ -10,26 +10,29 @@ corrected: printed without ``P^{-(L-1)/L}``].
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from lineardyn.errors import ArgumentError
 from lineardyn.fourier import fft2
 from lineardyn.moments import SecondMoments
-from lineardyn.sources import PIECE_BYTES, slices
+from lineardyn.sources import slices
 from lineardyn.validation import check_number, shown
 from solvers._prox_kernels import shrink_blocks
 from solvers.closed_form.ridge import check_moments
 from solvers.problem import RegularizedProblem
-from solvers.quadratic import Quadratic
 
-__all__ = ["diagonal", "ridge_diagonal"]
+__all__ = ["diagonal", "is_diagonal", "ridge_diagonal", "shrink_singular_values"]
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 CORRELATED = 1e-10
 """Correlation of two Fourier coefficients, or difference of two powers that should be equal, that is not round-off of
 the images."""
+LINES = 64
+"""Lines of Σ^xx looked at together."""
 NO_POWER = float(np.finfo(float).eps)
 """Power that counts as none, relative to the largest, for each of the coefficients."""
 ROUND_OFF = 1e-14
@@ -81,14 +84,11 @@ def diagonal(problem: RegularizedProblem, *, approximate: bool = False) -> Compl
             f"approximate is True with {problem.image_shape[0]} channels at depth {problem.depth}, expected one "
             f"channel: the penalty couples channels of unequal power; use solve(problem)"
         )
-    half = problem.coordinates.half
-    power = problem.moments.power_spectrum().reshape(problem.image_shape[0], -1)[:, half.indices]
+    power = _powers(problem)
     if not approximate:
-        _check_diagonal(problem.quadratic, power)
+        _check_diagonal(problem, power)
     if problem.depth == 1:
         return ridge_diagonal(problem.moments, problem.lam)
-    if not approximate:
-        _check_channels(problem, power)
     tau = power.mean(axis=0)
     live = tau > tau.max() * NO_POWER * problem.coordinates.size
     blocks = problem.coordinates.blocks(problem.quadratic.cross)
@@ -105,49 +105,89 @@ def shrink_singular_values(blocks: Complexes, thresholds: Floats, depth: int, ra
     return out
 
 
-def _check_diagonal(quadratic: Quadratic, power: Floats) -> None:
-    """Refuse a Σ^xx with correlations; ``power`` is ``τ_cf``, ``(C, F)``."""
-    columns = quadratic.coordinates
-    tau = np.stack([power, power], axis=1).ravel()[columns.order]  # of √2 Re and √2 Im alike
-    floor = ROUND_OFF * tau.max()
+def is_diagonal(problem: RegularizedProblem) -> bool:
+    """Whether :func:`diagonal` gives the minimiser; ends at the first entry of Σ^xx that says no."""
+    power = _powers(problem)
+    return _uneven_frequency(problem, power) is None and all(
+        excess.max() <= 1.0 for _, _, excess in _off_diagonal(problem, power)
+    )
+
+
+def _powers(problem: RegularizedProblem) -> Floats:
+    """``τ_cf = ⟨|x̂_cf|²⟩``, ``(C, F)``."""
+    power = problem.moments.power_spectrum()
+    return np.asarray(power.reshape(len(power), -1)[:, problem.coordinates.half.indices])
+
+
+def _check_diagonal(problem: RegularizedProblem, power: Floats) -> None:
+    """Refuse a Σ^xx that has no closed form, by its largest off-diagonal entry or by the channels that differ."""
     worst, entry, where = 1.0, 0.0, (0, 0)
-    for part in slices(columns.size, max(1, PIECE_BYTES // (8 * columns.size))):
-        here = np.arange(part.start, min(part.stop, columns.size))
-        rows = quadratic.gram[part].copy() if quadratic.forms_gram else quadratic.apply(np.eye(columns.size)[part])
-        rows[np.arange(len(here)), here] -= tau[here]
-        excess = np.abs(rows) / (CORRELATED * np.sqrt(tau[here, None] * tau) + floor)
+    for start, lines, excess in _off_diagonal(problem, power):
         if excess.max() > worst:
-            row, column = divmod(int(excess.argmax()), columns.size)
-            worst, entry, where = float(excess.max()), float(rows[row, column]), (here[row], column)
+            row, column = divmod(int(excess.argmax()), problem.coordinates.size)
+            worst, entry, where = float(excess.max()), float(lines[row, column]), (start + row, column)
     if worst > 1.0:
-        one, other = (_coefficient(quadratic, int(i)) for i in where)
+        tau = _power_of_columns(problem, power)
+        one, other = (_coefficient(problem, column) for column in where)
         raise ArgumentError(
             f"problem has statistics with the off-diagonal entry {entry:.3g} (correlation "
             f"{entry / np.sqrt(tau[where[0]] * tau[where[1]]):.3g}) between the coefficients {one} and {other}, "
             f"expected none; use solve(problem), or approximate=True for the power spectrum alone"
         )
+    uneven = _uneven_frequency(problem, power)
+    if uneven is not None:
+        u, v = divmod(int(problem.coordinates.half.indices[uneven]), problem.image_shape[2])
+        raise ArgumentError(
+            f"problem has channels of powers {power[:, uneven].min():.3g} to {power[:, uneven].max():.3g} at frequency "
+            f"({u}, {v}), expected equal powers at depth {problem.depth}: the penalty couples them; use solve(problem)"
+        )
 
 
-def _coefficient(quadratic: Quadratic, column: int) -> str:
+def _off_diagonal(problem: RegularizedProblem, power: Floats) -> Iterator[tuple[int, Floats, Floats]]:
+    """Lines of Σ^xx less the power of their coefficients, and how many times what is allowed they hold.
+
+    Real and imaginary part of a coefficient have the same power unless it correlates with its own conjugate.
+    """
+    columns, tau = problem.coordinates, _power_of_columns(problem, power)
+    floor = ROUND_OFF * tau.max()
+    for part in slices(columns.size, LINES):
+        here = np.arange(columns.size)[part]
+        lines = _lines(problem, here)
+        lines[np.arange(len(here)), here] -= tau[here]
+        yield part.start, lines, np.abs(lines) / (CORRELATED * np.sqrt(tau[here, None] * tau) + floor)
+
+
+def _lines(problem: RegularizedProblem, chosen: NDArray[np.int64]) -> Floats:
+    """These lines of Σ^xx, without forming the others."""
+    columns, stats = problem.coordinates, problem.moments.statistics
+    scales = columns.scales[chosen, None]
+    if stats.dense:
+        return np.asarray(stats.matrix[np.ix_(columns.order[chosen], columns.order)] * scales * columns.scales)
+    packed = np.zeros((len(chosen), len(problem.moments.weights)))
+    packed[np.arange(len(chosen)), columns.order[chosen]] = scales[:, 0]
+    return columns.take(problem.moments.apply(packed))
+
+
+def _power_of_columns(problem: RegularizedProblem, power: Floats) -> Floats:
+    """τ of each column of real coordinates, ``(D,)``."""
+    return np.asarray(np.stack([power, power], axis=1).ravel()[problem.coordinates.order])
+
+
+def _coefficient(problem: RegularizedProblem, column: int) -> str:
     """The name of a column: ``Re x̂[c, u, v]`` or ``Im x̂[c, u, v]``."""
-    channels, _, width = quadratic.coordinates.image_shape
-    half = quadratic.coordinates.half
-    c, part, b = np.unravel_index(quadratic.coordinates.order[column], (channels, 2, half.size))
+    channels, _, width = problem.image_shape
+    half = problem.coordinates.half
+    c, part, b = np.unravel_index(problem.coordinates.order[column], (channels, 2, half.size))
     u, v = divmod(int(half.indices[b]), width)
     return f"{'Im' if part else 'Re'} x̂[{c}, {u}, {v}]"
 
 
-def _check_channels(problem: RegularizedProblem, power: Floats) -> None:
-    """Refuse channels of unequal power at one frequency; ``power`` is ``τ_cf``, ``(C, F)``."""
+def _uneven_frequency(problem: RegularizedProblem, power: Floats) -> int | None:
+    """The frequency whose channels differ most in power, if that matters at this depth."""
     spread = np.ptp(power, axis=0)
     allowed = CORRELATED * power.max(axis=0) + ROUND_OFF * power.max()
     worst = int(np.argmax(spread - allowed))
-    if spread[worst] > allowed[worst]:
-        u, v = divmod(int(problem.coordinates.half.indices[worst]), problem.image_shape[2])
-        raise ArgumentError(
-            f"problem has channels of powers {power[:, worst].min():.3g} to {power[:, worst].max():.3g} at frequency "
-            f"({u}, {v}), expected equal powers at depth {problem.depth}: the penalty couples them; use solve(problem)"
-        )
+    return worst if problem.depth > 1 and spread[worst] > allowed[worst] else None
 
 
 def ridge_diagonal(moments: SecondMoments, lam: float) -> Complexes:

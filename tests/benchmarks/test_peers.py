@@ -9,7 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.peers import ensembles, flows, machine, measure, pictures, problems, render, statistics, training
+from benchmarks.peers import (
+    ensembles,
+    flows,
+    machine,
+    measure,
+    pictures,
+    problems,
+    proxes,
+    render,
+    statistics,
+    training,
+)
 from benchmarks.peers.right_hand_sides import Packed, Textbook
 
 SHAPES = [(5, 6), (6, 6), (5, 5)]
@@ -173,6 +184,29 @@ def test_statistics_run_and_say_how_much_memory_they_took(tmp_path: Path) -> Non
     assert (
         json.loads((tmp_path / "statistics.json").read_text(encoding="utf-8"))["cells"].keys() == data["cells"].keys()
     )
+
+
+def test_proxes_run_and_are_accurate(tmp_path: Path) -> None:
+    pytest.importorskip("mpmath", reason="mpmath is not installed (extra 'test')")
+    path = tmp_path / "proxes.json"
+    data = proxes.run(proxes.TINY, path, say=lambda text: None)
+    for key, cell in data["cells"].items():
+        if key.startswith("numbers"):
+            assert cell["error"] <= 1e-15, key  # the bar; about 7e-16 is the most that was ever seen
+            assert key == "numbers|1" or 0.4 < cell["above_the_jump"] < 0.6
+        else:
+            assert cell["difference"] <= 1e-13, key  # LAPACK's round-off
+    again = proxes.run(proxes.TINY, path, say=lambda text: pytest.fail(f"measured again: {text}"))
+    assert "LAPACK" in render.page({"proxes": again})
+
+
+def test_proxes_notice_a_wrong_one() -> None:
+    pytest.importorskip("mpmath", reason="mpmath is not installed (extra 'test')")
+    z = proxes.numbers(proxes.TINY, 3)[:50]
+    from solvers import prox
+
+    assert proxes.worst_error(prox(z, 0.7, depth=3), z, 0.7, 3) <= 1e-15
+    assert proxes.worst_error(prox(z, 0.7001, depth=3), z, 0.7, 3) > 1e-6
 
 
 def _installed(name: str) -> bool:

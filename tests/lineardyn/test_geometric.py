@@ -169,6 +169,7 @@ def steps_of(network, moments, weights, n_steps, method, screened=False):
     arguments, layout = flow_arguments(network, moments, 0.1)
     start = network.pack(weights)
     run = stepping._Run(arguments, layout, layout.pad(start), np.array([50.0]), method, 1e-4, 1e-7)
+    run.begin()
     run.laws = ConservationLaws.of(network, start, 0.1)
     if screened:
         run.screen()

@@ -310,16 +310,12 @@ def test_auto_changes_where_the_rest_of_the_way_is_cheaper(rtol):
 
     It pays from the S on where both are equal, ``√S = (√(N/2) + √(N/2 + 32N))/8``.
     """
-    network, moments = linear_flow([1.0])
-    arguments, layout = flow_arguments(network, moments, 0.0)
-    n = 2.5 * rtol ** (-1.0 / 3.0)
+    share, n_main, n = stepping.EARLY_SHARE, TABLEAUS["dop853"].n_main, 2.5 * rtol ** (-1.0 / 3.0)
     limit = ((np.sqrt(n / 2) + np.sqrt(n / 2 + 32 * n)) / 8) ** 2
     for stiffness, wanted in [(0.95 * limit, False), (1.05 * limit, True)]:
-        start, share = layout.pad(network.pack([np.ones((1, 1))])), stepping.EARLY_SHARE
-        run = stepping._Run(arguments, layout, start, np.array([5.0]), "dop853", share * rtol, 1.0)
         radius = stiffness / 4.0
-        run.control[[_kernels.TIME, _kernels.RADIUS, _kernels.STEP]] = 1.0, radius, 3.0 / radius
-        assert run._gains_by_stabilising() == wanted
+        control, _ = controlled(TIME=1.0, RADIUS=radius, STEP=3.0 / radius, WATCH=share)
+        assert _kernels.stabilised_is_cheaper(control, 5.0, share * rtol, n_main) == wanted
 
 
 @pytest.mark.parametrize("rtol", [1e-2, 1e-5, stepping.FINEST_STABILISED / 2])

@@ -7,6 +7,7 @@ check notices is a hole in the suite: write the test that kills it.
 from __future__ import annotations
 
 from tests.planted import (
+    certificates,
     clocks,
     closed_forms,
     conservation,
@@ -16,9 +17,11 @@ from tests.planted import (
     integrators,
     moments,
     networks,
+    proxes,
     results,
     right_hand_sides,
     stabilised,
+    weight_decay,
 )
 from tests.planted.error import Planted
 
@@ -35,6 +38,9 @@ SUBJECTS = (
     results,
     closed_forms,
     clocks,
+    proxes,
+    certificates,
+    weight_decay,
 )
 PLANTED: dict[str, Planted] = {name: error for subject in SUBJECTS for name, error in subject.PLANTED.items()}
 assert len(PLANTED) == sum(len(subject.PLANTED) for subject in SUBJECTS), "two planted errors have one name"

@@ -319,3 +319,14 @@ BOTH_CLOCKS = check("lineardyn.test_closed_form_fast", "clock_gives_the_same_by_
 ANY_START = check(
     "lineardyn.test_closed_form_any_start", "any_start_of_a_network_in_pixel_space", case="common phase", scale=1.0
 )
+
+PROX_JUMP = {depth: check("solvers.test_prox", "jump_from_both_sides", depth=depth, u=37.0) for depth in (3, 4, 5)}
+PROX_DIGITS = {depth: check("solvers.test_prox", "forty_digits_agree", depth=depth) for depth in (1, 3, 4, 5)}
+PROX_KNOWN = check("solvers.test_prox", "known_values")
+PROX_GRID = check("solvers.test_prox", "nothing_on_a_grid_is_lower", depth=2, log_z=0.5, log_u=0.0, angle=0.7)
+SCHATTEN = check("solvers.test_schatten_prox", "lapack_agrees", size=(3, 2), depth=3)
+SCHATTEN_LARGER = check("solvers.test_schatten_prox", "lapack_agrees", size=(5, 4), depth=3)
+SCHATTEN_RANK = check("solvers.test_schatten_prox", "rank_keeps_the_largest", size=(4, 3), depth=2, rank=1)
+SCHATTEN_RANK_LARGE = check("solvers.test_schatten_prox", "rank_keeps_the_largest", size=(13, 14), depth=2, rank=2)
+PENALTY_WEIGHT = check("solvers.test_prox", "weight_is_what_the_layers_pay", depth=3, n_pixels=12)
+PENALTY_PAIR = check("solvers.test_prox", "threshold_of_a_pair_counts_both", depth=3)

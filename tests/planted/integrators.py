@@ -41,7 +41,7 @@ PLANTED = {
         by.flow("cnn-2-row", "dop853"),
     ),
     "start not recorded at t = 0": Planted(
-        "lineardyn.flow.stepping", "_kernels.record(self.out, 0, self.y, self.counts)", "self.out[0] = 0.0", by.START
+        "lineardyn.flow._run_kernels", "record(out, 0, y, counts)", "record(out, 0, 0.0 * y, counts)", by.START
     ),
     "a stage written over one that is needed": Planted(
         "lineardyn.flow.tableaus", "if last[old] < stage - 1)", "if last[old] < stage)", by.PLACES
@@ -62,27 +62,24 @@ PLANTED = {
         by.FIRST_STEP,
     ),
     "time forgotten at the change of method": Planted(
-        "lineardyn.flow.stepping",
-        "run.control[[_kernels.TIME, _kernels.STEP]] = self.control[[_kernels.TIME, _kernels.STEP]]",
-        "run.control[_kernels.STEP] = self.control[_kernels.STEP]",
-        by.CHANGE,
+        "lineardyn.flow.stepping", "self.out, self.room, since)", "self.out, self.room, 0.0)", by.CHANGE
     ),
     "what was recorded forgotten at the change of method": Planted(
         "lineardyn.flow.stepping", "run.counts[:4] = self.counts[:4]", "run.counts[:3] = self.counts[:3]", by.CHANGE
     ),
     "the share of the tolerance with which auto starts": Planted(
-        "lineardyn.flow.stepping", "share = EARLY_SHARE if watch else 1.0", "share = 1.0", by.EARLY_SHARE[1e-2]
+        "lineardyn.flow.integration", "share = EARLY_SHARE if watch else 1.0", "share = 1.0", by.EARLY_SHARE[1e-2]
     ),
     "auto starts as strictly where it never changes": Planted(
-        "lineardyn.flow.stepping",
+        "lineardyn.flow.integration",
         "share = EARLY_SHARE if watch else 1.0",
         "share = EARLY_SHARE if switching else 1.0",
         by.EARLY_SHARE[5e-9],
     ),
     "auto changes whatever it costs": Planted(
-        "lineardyn.flow.stepping", "+ 2.0 * n_steps < explicit", "+ 2.0 * n_steps < np.inf", by.GAIN
+        "lineardyn.flow._kernels", "+ 2.0 * n_steps < explicit", "+ 2.0 * n_steps < np.inf", by.GAIN
     ),
     "tenfold tolerance in what RKC costs": Planted(
-        "lineardyn.flow.stepping", "(self.rtol / EARLY_SHARE) ** (-1.0", "self.rtol ** (-1.0", by.GAIN
+        "lineardyn.flow._kernels", "(rtol / control[WATCH]) ** (-1.0", "rtol ** (-1.0", by.GAIN
     ),
 }

@@ -11,6 +11,7 @@ import pytest
 from lineardyn.errors import ArgumentError
 from lineardyn.moments import SecondMoments
 from solvers import RegularizedProblem, diagonal, power_law, ridge, ridge_diagonal, ridge_power_law
+from solvers.closed_form.diagonal import is_diagonal
 from tests import oracles
 
 TOLERANCE = 1e-11
@@ -160,6 +161,16 @@ def test_correlated_statistics_are_refused_by_the_entry():
     moments = SecondMoments.from_data(images, rng.standard_normal((200, 1)))
     with pytest.raises(ArgumentError, match=r"off-diagonal entry .* between the coefficients Re x̂\[0, 0, [01]\] and"):
         diagonal(RegularizedProblem(moments, depth=2, lam=0.1))
+
+
+@pytest.mark.parametrize("form", ["dense", "samples"])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_whether_there_is_a_closed_form(form, depth):
+    rng = np.random.default_rng(0)
+    correlated = SecondMoments.from_data(rng.standard_normal((9, 1, 3, 4)), rng.standard_normal((9, 1)), form=form)
+    assert not is_diagonal(RegularizedProblem(correlated, depth=depth, lam=0.1))
+    assert is_diagonal(problem_of(depth, channels=2, form=form))
+    assert is_diagonal(problem_of(depth, channels=2, equal=False, form=form)) == (depth == 1)
 
 
 def test_real_and_imaginary_parts_of_unequal_power_are_a_correlation():
