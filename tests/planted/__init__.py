@@ -12,6 +12,7 @@ from tests.planted import (
     conservation,
     descent,
     ends,
+    exhaustive,
     fourier,
     integrators,
     moments,
@@ -35,6 +36,7 @@ SUBJECTS = (
     results,
     closed_forms,
     clocks,
+    exhaustive,
 )
 PLANTED: dict[str, Planted] = {name: error for subject in SUBJECTS for name, error in subject.PLANTED.items()}
 assert len(PLANTED) == sum(len(subject.PLANTED) for subject in SUBJECTS), "two planted errors have one name"
