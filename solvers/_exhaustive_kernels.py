@@ -605,16 +605,16 @@ def separable_share(scaled, starts, high, known):
     for i in range(n):
         vector[i] = 1.0 + 0.3 * math.sin(1.0 + 2.0 * i)  # of no symmetry
     least = HUGE
-    for _ in range(6):
+    for _ in range(10):
         vector /= math.sqrt(np.sum(vector * vector))
         old = vector.copy()
         solve_factored(matrix, n, vector)
         before, least = least, np.sum(old * vector) / np.sum(vector * vector)
-        if before - least < 0.05 * least:
+        if before - least < 0.03 * least:
             break
     if least < 1e-11:  # a few per cent of it must stand out of the round-off of the factorisation
         return known
-    for part in (0.97, 0.8, 0.4):
+    for part in (0.97, 0.8, 0.5, 0.2, 0.05):
         copy_shifted(scaled, columns, n, known + part * least, matrix)
         if factor_cholesky(matrix, n):
             return known + part * least

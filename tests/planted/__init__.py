@@ -13,6 +13,7 @@ from tests.planted import (
     conservation,
     descent,
     ends,
+    exhaustive,
     fourier,
     integrators,
     moments,
@@ -41,6 +42,7 @@ SUBJECTS = (
     proxes,
     certificates,
     weight_decay,
+    exhaustive,
 )
 PLANTED: dict[str, Planted] = {name: error for subject in SUBJECTS for name, error in subject.PLANTED.items()}
 assert len(PLANTED) == sum(len(subject.PLANTED) for subject in SUBJECTS), "two planted errors have one name"
