@@ -265,6 +265,45 @@ def test_from_lambda_max_on_nothing_is_learned(depth):
     assert solution.objective == pytest.approx(problem.moments.target_power, rel=1e-14)
 
 
+# --- Units -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("s", "t"), [(1e57, 1e57), (1e-57, 1e-57), (1e57, 1e-57), (1e-57, 1e57), (1.0, 1e-57)])
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_units_far_from_one(depth, s, t):
+    """As far as the door lets them: nothing overflows, and nothing is lost."""
+    images, targets = instance()
+    p = 2 / depth
+    before = solved((images, targets), depth, lam_of(depth))
+    after = solved((s * images, t * targets), depth, lam_of(depth) * s**p * t ** (2 - p))
+    assert after.objective / t**2 == pytest.approx(before.objective, rel=1e-9)
+    assert after.certificate.kind == before.certificate.kind
+
+
+@pytest.mark.parametrize(
+    ("s", "t", "name"), [(1e100, 1, "images"), (1e-100, 1, "images"), (1, 1e100, "targets"), (1, 1e-100, "targets")]
+)
+def test_units_beyond_are_refused(s, t, name):
+    images, targets = instance()
+    with pytest.raises(ArgumentError, match=f"{name} of power .* choose another unit"):
+        problem_of((s * images, t * targets), 3, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("depth", "lam"),
+    [(1, 1e-7), (2, 1e-7), (3, 1e-300), (8, 1e-300), *[(d, lam) for d in (1, 2, 3, 8) for lam in (1e30, 1e300)]],
+)
+def test_weight_decay_of_any_size(depth, lam):
+    """From least squares to nothing, without a NaN. Below 1e-10 of the images no duality gap is known to 1e-8."""
+    problem = problem_of(instance(), depth, lam)
+    solution = solve(problem, n_starts=4)
+    assert np.isfinite(solution.predictor).all()
+    assert solution.certificate.kind != "none"
+    least = problem.loss(ridge(problem.moments, 0.0))
+    wanted = least if lam < 1 else problem.moments.target_power
+    assert solution.objective == pytest.approx(wanted, rel=1e-6)
+
+
 # --- Settings --------------------------------------------------------------------------------------------------------
 
 
