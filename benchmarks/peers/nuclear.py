@@ -195,19 +195,8 @@ def proximal_gradient(problem: Regression, lam: float, *, max_steps: int = 100_0
 
 def _shrink(problem: Regression, values: Floats, threshold: Floats) -> Floats:
     """Singular values of every block made smaller by its threshold."""
-    blocks = problem.blocks
-    channels = problem.images.shape[1]
-    stacked = np.zeros((len(threshold), len(values), channels), dtype=complex)
-    re = blocks.starts[:-1, None] + np.arange(channels)
-    im = re[blocks.paired] + channels
-    stacked += values[:, re].transpose(1, 0, 2)
-    stacked[blocks.paired] += 1j * values[:, im].transpose(1, 0, 2)
-    u, s, vh = np.linalg.svd(stacked, full_matrices=False)
-    shrunk = (u * np.maximum(s - threshold[:, None], 0.0)[:, None, :]) @ vh
-    out = np.empty_like(values)
-    out[:, re] = shrunk.real.transpose(1, 0, 2)
-    out[:, im] = shrunk.imag[blocks.paired].transpose(1, 0, 2)
-    return out
+    u, s, vh = np.linalg.svd(problem.blocks.matrices(values), full_matrices=False)
+    return problem.blocks.values((u * np.maximum(s - threshold[:, None], 0.0)[:, None, :]) @ vh)
 
 
 def _measure_large(

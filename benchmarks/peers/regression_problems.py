@@ -75,24 +75,30 @@ class Blocks:
         rows[im] = chosen.imag[self.paired] * -np.sqrt(2.0)
         return rows.T
 
+    def matrices(self, values: Floats) -> Complexes:
+        """(F, K, C): the blocks of coordinates V (K, D), ``√2 v̂_f`` of a pair, v̂_f of a frequency alone."""
+        re, im = self._places()
+        blocks = values[:, re].astype(complex)
+        blocks[:, self.paired] += 1j * values[:, im]
+        return np.ascontiguousarray(blocks.transpose(1, 0, 2))
+
+    def values(self, matrices: Complexes) -> Floats:
+        """The inverse of :meth:`matrices`."""
+        re, im = self._places()
+        values = np.empty((matrices.shape[1], self.starts[-1]))
+        values[:, re] = matrices.real.transpose(1, 0, 2)
+        values[:, im] = matrices.imag[self.paired].transpose(1, 0, 2)
+        return values
+
     def predictor(self, values: Floats) -> Complexes:
         """(H, W, K, C) of coordinates V (K, D)."""
         channels, height, width = self.image_shape
-        re, im = self._places()
-        blocks = values[:, re].astype(complex)  # (K, F, C)
-        blocks[:, self.paired] += 1j * values[:, im]
-        blocks[:, self.paired] /= np.sqrt(2.0)
+        blocks = self.matrices(values) / np.where(self.paired, np.sqrt(2.0), 1.0)[:, None, None]
         u, v = self.frequencies.T
         full = np.zeros((height, width, len(values), channels), dtype=complex)
-        full[-u % height, -v % width] = blocks.transpose(1, 0, 2).conj()
-        full[u, v] = blocks.transpose(1, 0, 2)
+        full[-u % height, -v % width] = blocks.conj()
+        full[u, v] = blocks
         return full
-
-    def matrices(self, values: Floats) -> list[Complexes]:
-        """Each block as a matrix K×C."""
-        channels = self.image_shape[0]
-        cut = [values[:, a:b] for a, b in zip(self.starts, self.starts[1:], strict=False)]
-        return [z[:, :channels] + 1j * z[:, channels:] if pair else z for z, pair in zip(cut, self.paired, strict=True)]
 
 
 @dataclass(frozen=True)

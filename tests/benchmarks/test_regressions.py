@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,7 @@ def test_columns_give_the_outputs_and_keep_norms(shape: tuple[int, int]) -> None
     # sums of up to 60 terms of order 1 to 10
     assert problem.residual(predictor) == pytest.approx(problem.targets - problem.columns @ values.T, abs=1e-12)
     assert np.linalg.norm(predictor) == pytest.approx(np.linalg.norm(values), rel=1e-14)
+    assert (problem.blocks.values(problem.blocks.matrices(values)) == values).all()
     assert problem.columns.flags.f_contiguous
 
 
@@ -38,7 +41,7 @@ def test_weights_of_pairs_give_the_penalty_over_all_frequencies(shape: tuple[int
     problem = power_law(shape, 20, n_outputs=3, n_channels=2)
     values, predictor = random_predictor(problem)
     p, lam = 2.0 / depth, 0.3
-    norms = [(np.linalg.svd(z, compute_uv=False) ** p).sum() for z in problem.blocks.matrices(values)]
+    norms = (np.linalg.svd(problem.blocks.matrices(values), compute_uv=False) ** p).sum(axis=1)
     loss = ((problem.targets - problem.columns @ values.T) ** 2).sum() / 20
     expected = loss + lam * depth * np.prod(shape) ** (1 / depth - 1) * (problem.blocks.weights(p) @ norms)
     assert problem.objective(predictor, depth, lam) == pytest.approx(expected, rel=1e-13)  # round-off of 30 terms
@@ -122,6 +125,16 @@ def test_group_lasso_runs_and_every_solver_reaches_the_gap(tmp_path: Path) -> No
             assert cell["error"] <= group_lasso.TINY.gap, key
     assert data["ratios"]["power law 5×6"]["cold"]["celer"] > 0
     assert "celer pruned" in render.page({"group_lasso": data})
+
+
+@pytest.mark.parametrize("peer", ["celer", "skglm"])
+def test_a_peer_that_is_not_installed_is_a_failure(peer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, peer, None)
+    problem = power_law((2, 3), 20)
+    cell = group_lasso._cell(group_lasso.TINY, problem, problem.lams(2, 0.1), f"{peer}, reduced", True)
+    assert cell == {"failure": f"not installed: {peer}"}
+    page = {"config": asdict(group_lasso.TINY), "sessions": {}, "cells": {f"p|{peer}|warm": cell}, "ratios": {}}
+    assert f"not installed: {peer}" in render.page({"group_lasso": page})
 
 
 def test_reduced_rows_keep_the_objective() -> None:
