@@ -152,7 +152,7 @@ class RegularizedProblem:
         """Depth 1 or 2, and the rank not bounded."""
         return self.depth <= 2 and not self.bounds_rank
 
-    @property
+    @cached_property
     def quadratic(self) -> Quadratic:
         """The loss in real coordinates; shared by all problems on these moments."""
         return quadratic(self.moments)
