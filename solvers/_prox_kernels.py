@@ -43,7 +43,7 @@ def landing(u, depth):
         exponent -= 1
     whole = np.rint(exponent / n)
     root = math.exp((math.log(mantissa) + (exponent - whole * n) * LN2) / n)
-    return math.ldexp(math.sqrt(mantissa) * root, (exponent >> 1) + np.int64(whole))
+    return math.ldexp(math.sqrt(mantissa) * root, (exponent >> 1) + int(whole))
 
 
 @njit(**JIT)
