@@ -85,7 +85,7 @@ PLANTED = {
     "slope not updated after a jump": Planted(
         "solvers._coordinate_kernels",
         "\n                values[k, i] = new\n                move_column(slope, gram, k, i, step)\n",
-        "\n                values[k, i] = new\n                if new != 0.0:\n                    move_column(slope, gram, k, i, step)\n",
+        "\n                values[k, i] = new\n                move_column(slope, gram, k, i, step * (new != 0.0))\n",
         by.SWEEP[1, 1],
     ),
     "entries of a block one after the other": Planted(
@@ -96,8 +96,9 @@ PLANTED = {
     ),
     "a vector shrunk entry by entry": Planted(
         "solvers._coordinate_kernels",
-        "shrink_blocks(before, thresholds[b : b + 1] / curvature, depth, rank, after)",
-        "shrink_blocks(before.reshape(-1, 1, 1), np.full(before.size, thresholds[b] / curvature), depth, rank, after.reshape(-1, 1, 1))",
+        "shrink_blocks(before, ratio, depth, rank, after)",
+        "shrink_blocks(before.reshape(-1, 1, 1), np.full(before.size, ratio[0]), depth, rank, "
+        "after.reshape(-1, 1, 1))",
         by.SWEEP[2, 3],
     ),
     "a matrix conjugated": Planted(
