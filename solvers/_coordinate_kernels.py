@@ -38,8 +38,8 @@ def jump_points(curvatures, thresholds, depth, out):
 
 
 @njit(**JIT)
-def visit_vector(values, slope, gram, starts, curvatures, thresholds, jumps, depth, formed, wanted, b):
-    """Move block b, all of whose entries share one norm (K = 1 or C = 1); the move², times ℓ_b."""
+def visit_vector(values, slope, gram, starts, curvatures, thresholds, jumps, depth, formed, wanted, b, targets):
+    """Move block b, all of whose entries share one norm (K = 1 or C = 1); the move², times ℓ_b. ``targets (2C,)``."""
     first, last, curvature = starts[b], starts[b + 1], curvatures[b]
     inverse, square = 1.0 / curvature, 0.0
     for k in range(values.shape[0]):
@@ -54,8 +54,10 @@ def visit_vector(values, slope, gram, starts, curvatures, thresholds, jumps, dep
         return 0.0
     moved = 0.0
     for k in range(values.shape[0]):
+        for i in range(first, last):  # before any of them moves: a move changes the slope of the others
+            targets[i - first] = factor * (values[k, i] - slope[k, i] * inverse) if factor > 0.0 else 0.0
         for i in range(first, last):
-            new = factor * (values[k, i] - slope[k, i] * inverse) if factor > 0.0 else 0.0
+            new = targets[i - first]
             step = new - values[k, i]
             if step != 0.0:
                 values[k, i] = new
@@ -127,6 +129,7 @@ def sweep(values, slope, gram, starts, curvatures, thresholds, jumps, depth, ran
     outputs = values.shape[0]
     before = np.empty((1, outputs, channels), dtype=np.complex128)
     after = np.empty((1, outputs, channels), dtype=np.complex128)
+    targets = np.empty(2 * channels)
     vectors = outputs == 1 or channels == 1
     moved = 0.0
     ratio = np.empty(1)
@@ -136,7 +139,7 @@ def sweep(values, slope, gram, starts, curvatures, thresholds, jumps, depth, ran
             continue
         if vectors:
             moved += visit_vector(
-                values, slope, gram, starts, curvatures, thresholds, jumps, depth, formed[b], wanted, b
+                values, slope, gram, starts, curvatures, thresholds, jumps, depth, formed[b], wanted, b, targets
             )
         else:
             moved += visit_matrix(

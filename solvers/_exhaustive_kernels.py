@@ -79,6 +79,13 @@ def landing_prox(z, u, p):
 
 
 @njit(nogil=True, cache=True)
+def put(target, source):
+    """``target[:] = source``; the slice assignment takes numba longer to compile than a whole small function."""
+    for i in range(len(source)):
+        target[i] = source[i]
+
+
+@njit(nogil=True, cache=True)
 def slope_at(gram, cross, x, g):
     """``g = Gx - c``, in place."""
     for i in range(len(x)):
@@ -125,6 +132,7 @@ def descend(problem, x, g, sweeps):
         for b in range(len(thresholds)):
             first, last = starts[b], starts[b + 1]
             if lipschitz[b] == 0.0:
+                move_block(gram, x, g, first, last, 0.0, 0.0)
                 continue
             step = 1.0 / lipschitz[b]
             y0 = x[first] - step * g[first]
@@ -171,10 +179,15 @@ def solve_factored(a, n, rhs):
 
 @njit(nogil=True, cache=True)
 def support_step(problem, x, g, columns, step):
-    """The Newton step of h on the columns where x is not zero; False where h is not convex there."""
+    """The Newton step of h on the columns where x is not zero: how many; 0 where h is not convex there."""
     gram, _, starts, _, thresholds, p, _ = problem
-    n = len(columns)
-    hessian, block = np.empty((n, n)), np.searchsorted(starts, columns, side="right") - 1
+    block, n = np.empty(len(x), INT), 0
+    for b in range(len(thresholds)):
+        for i in range(starts[b], starts[b + 1]):
+            if x[i] != 0.0:
+                columns[n], block[n] = i, b
+                n += 1
+    hessian = np.empty((n, n))
     for i in range(n):
         b = block[i]
         r = norm_of(x, starts[b], starts[b + 1])
@@ -186,30 +199,31 @@ def support_step(problem, x, g, columns, step):
                 hessian[i, j] += pull * (p - 2.0) * (x[columns[i]] / r) * (x[columns[j]] / r)
         hessian[i, i] += pull
     if not factor_cholesky(hessian, n):
-        return False
+        return 0
     solve_factored(hessian, n, step)
-    return True
+    return n
 
 
 @njit(nogil=True, cache=True)
 def polish(problem, x, g, value, steps):
     """Newton steps on the support of x as long as they lower h, in place; the value reached."""
     gram, cross, starts, _, thresholds, p, _ = problem
-    trial, slope = x.copy(), np.empty(len(x))
+    trial, slope, step, columns = np.empty(len(x)), np.empty(len(x)), np.empty(len(x)), np.empty(len(x), INT)
     for _ in range(steps):
-        columns = np.flatnonzero(x)
-        step = np.empty(len(columns))
-        if len(columns) == 0 or not support_step(problem, x, g, columns, step):
+        n = support_step(problem, x, g, columns, step)
+        if n == 0:
             break
         before, fraction = value, 1.0
         for _ in range(4):
-            trial[:] = x
-            for i in range(len(columns)):
+            put(trial, x)
+            for i in range(n):
                 trial[columns[i]] += fraction * step[i]
             slope_at(gram, cross, trial, slope)
             new = value_at(cross, starts, thresholds, p, trial, slope)
             if new < value:
-                x[:], g[:], value = trial, slope, new
+                put(x, trial)
+                put(g, slope)
+                value = new
                 break
             fraction *= 0.25
         if before - value <= 1e-15 * abs(value):
@@ -233,7 +247,7 @@ def offer(problem, x, best, floats):
     value = value_at(cross, starts, thresholds, p, point, g)
     if value < floats[UPPER]:
         floats[UPPER] = value
-        best[:] = point
+        put(best, point)
 
 
 # ------------------------------------------------------------------------------------------- the relaxation of a node
@@ -252,7 +266,8 @@ def draw_envelopes(problem, share, optional, low, high, table):
         table[TOP, b], table[RIDGE, b], table[ROOT, b] = last, delta, math.sqrt(lipschitz[b])
         table[STEP, b] = max(lipschitz[b] - delta, 0.01 * lipschitz[b])
         if last <= 0.0:
-            table[:TOP, b] = 0.0
+            for row in range(TOP):
+                table[row, b] = 0.0
             continue
         at_first = u * first**p if first > 0.0 else 0.0
         secant = 0.0
@@ -425,7 +440,8 @@ def newton_direction(gram, starts, table, x, g, whole):
     if n == 0 or not factor_cholesky(hessian, n):
         return False
     solve_factored(hessian, n, step)
-    whole[:] = 0.0
+    for i in range(width):
+        whole[i] = 0.0
     for i in range(n):
         for k in range(place[i, 1] - place[i, 0]):
             whole[place[i, 0] + k] += step[i] * basis[i, k]
@@ -490,7 +506,8 @@ def newton_step(gram, cross, starts, table, x, g, value):
         slope_at(gram, cross, trial, slope)
         new = relaxed_value(table, cross, starts, trial, slope)
         if new < value:
-            x[:], g[:] = trial, slope
+            put(x, trial)
+            put(g, slope)
             return new
     return value
 
@@ -597,23 +614,28 @@ def separable_share(scaled, starts, high, known):
             for i in range(starts[b], starts[b + 1]):
                 columns[n] = i
                 n += 1
-    matrix, vector = np.empty((n, n)), np.empty(n)
+    matrix, vector, old = np.empty((n, n)), np.empty(n), np.empty(n)
     copy_shifted(scaled, columns, n, known, matrix)
     if n == 0 or not factor_cholesky(matrix, n):
         return known
     for i in range(n):
         vector[i] = 1.0 + 0.3 * math.sin(1.0 + 2.0 * i)  # of no symmetry
     least = HUGE
-    for _ in range(6):
-        vector /= math.sqrt(np.sum(vector * vector))
-        old = vector.copy()
+    for _ in range(10):
+        put(old, vector)
         solve_factored(matrix, n, vector)
-        before, least = least, np.sum(old * vector) / np.sum(vector * vector)
-        if before - least < 0.05 * least:
+        across, along = 0.0, 0.0
+        for i in range(n):
+            across += old[i] * vector[i]
+            along += vector[i] * vector[i]
+        before, least = least, across / along
+        for i in range(n):
+            vector[i] /= math.sqrt(along)
+        if before - least < 0.03 * least:
             break
     if least < 1e-11:  # a few per cent of it must stand out of the round-off of the factorisation
         return known
-    for part in (0.97, 0.8, 0.4):
+    for part in (0.97, 0.8, 0.5, 0.2, 0.05):
         copy_shifted(scaled, columns, n, known + part * least, matrix)
         if factor_cholesky(matrix, n):
             return known + part * least
@@ -626,7 +648,9 @@ def evaluate(problem, share, optional, low, high, x, g, table, cut):
     gram, cross, starts, _, _, _, scaled = problem
     bound, alive = -HUGE, INT(-1)
     for _ in range(ROUNDS):
-        now = INT(np.count_nonzero(high > 0.0))
+        now = INT(0)
+        for b in range(len(high)):
+            now += high[b] > 0.0
         if now != alive:
             alive = now
             share = separable_share(scaled, starts, high, share)
@@ -658,7 +682,10 @@ def push(nodes, counts, optional, low, high, x, bound, share):
     optionals, lows, highs, points, bounds, shares, heap, spare = nodes
     counts[FREE] -= 1
     node = spare[counts[FREE]]
-    optionals[node], lows[node], highs[node], points[node] = optional, low, high, x
+    put(optionals[node], optional)
+    put(lows[node], low)
+    put(highs[node], high)
+    put(points[node], x)
     bounds[node], shares[node] = bound, share
     i = counts[OPEN]
     counts[OPEN] += 1
@@ -737,7 +764,10 @@ def search(problem, nodes, best, floats, counts, budget):
         middle = min(max(at, bottom + margin), top - margin) ** (1.0 / p)
         middle = min(max(middle, low0[b]), high0[b])  # no point may fall between the halves
         for upper_side in (False, True):
-            x[:], low[:], high[:], optional[:] = x0, low0, high0, optional0
+            put(x, x0)
+            put(low, low0)
+            put(high, high0)
+            put(optional, optional0)
             if upper_side:
                 optional[b] = False
                 if not zero_or_not:

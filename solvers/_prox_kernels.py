@@ -27,7 +27,6 @@ ROUND_OFF = 2.0**-51
 # A check for zero would stop vectorising. fastmath is said to be off because a function inherits what it does not say
 # from the one that happens to compile it first: bits would depend on who calls.
 JIT: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": False}
-SUMS = {**JIT, "fastmath": {"contract", "reassoc"}}  # of entries of matrices, in any order; NaN stays NaN
 
 
 @njit(**JIT)
@@ -171,7 +170,7 @@ def shrink_with_one(z, a, depth, out):
 # ---------------------------------------------------------------------- matrices
 
 
-@njit(**SUMS)
+@njit(**JIT)
 def shrink_blocks(z, u, depth, rank, out):
     """The prox on the singular values of each matrix of ``z (n, K, C)`` complex, with threshold ``u (n,)``.
 
@@ -190,7 +189,7 @@ def shrink_blocks(z, u, depth, rank, out):
             shrink_block(z[b], u[b], depth, kept, columns, rows, projection, values, out[b])
 
 
-@njit(**SUMS)
+@njit(**JIT)
 def copy(source, target):
     """Entry by entry: assignments of whole arrays take a second each to compile."""
     for k in range(source.shape[0]):
@@ -198,7 +197,7 @@ def copy(source, target):
             target[k, c] = source[k, c]
 
 
-@njit(**SUMS)
+@njit(**JIT)
 def clear(target):
     """All entries 0."""
     for k in range(target.shape[0]):
@@ -206,7 +205,7 @@ def clear(target):
             target[k, c] = 0.0
 
 
-@njit(**SUMS)
+@njit(**JIT)
 def shrink_block(z, u, depth, kept, columns, rows, projection, values, out):
     """One matrix: ``Z P``, or ``P Z`` where Z is wide, with ``P = Σ (x_i/s_i) v_i v_i^*`` on the smaller side."""
     exponent = scaled_columns(z, columns)
@@ -229,7 +228,7 @@ def shrink_block(z, u, depth, kept, columns, rows, projection, values, out):
     multiply(z, projection, columns[0], out)
 
 
-@njit(**SUMS)
+@njit(**JIT)
 def scaled_columns(z, columns):
     """Columns of Z, or of Z^* where Z is wide, over a power of two near the largest entry; returns its exponent."""
     largest = 0.0
@@ -249,7 +248,7 @@ def scaled_columns(z, columns):
     return exponent
 
 
-@njit(**SUMS)
+@njit(**JIT)
 def square_norm(x):
     """``‖x‖²``."""
     total = 0.0
@@ -258,7 +257,7 @@ def square_norm(x):
     return total
 
 
-@njit(**SUMS)
+@njit(**JIT)
 def inner(x, y):
     """``x^* y``."""
     total = np.conj(x[0]) * y[0]
@@ -267,7 +266,7 @@ def inner(x, y):
     return total
 
 
-@njit(**SUMS)
+@njit(**JIT)
 def triangle(columns, rows):
     """Row i of ``rows`` becomes the conjugate of row i of R, where the columns are Q R, the largest first."""
     n = len(columns)
@@ -292,7 +291,7 @@ def triangle(columns, rows):
             columns[chosen, k] = 0.0
 
 
-@njit(**SUMS)
+@njit(**JIT)
 def rotate(rows):
     """One-sided Jacobi: unitary combinations of the rows until they are orthogonal to round-off; how many sweeps."""
     n = len(rows)
@@ -311,7 +310,7 @@ def rotate(rows):
     return SWEEPS
 
 
-@njit(**SUMS)
+@njit(**JIT)
 def turn(x, y, one, other, product, square):
     """The rotation that makes x and y orthogonal, ``x^* y`` and its squared modulus and both squared norms given."""
     gap = other - one
@@ -324,7 +323,7 @@ def turn(x, y, one, other, product, square):
         y[k] = cosine * (second + tangent * first)
 
 
-@njit(**SUMS)
+@njit(**JIT)
 def project(rows, values, exponent, level, depth, kept, projection):
     """``Σ (x_i/s_i) v_i v_i^*`` over the ``kept`` largest singular values; row i is s_i v_i."""
     n = len(rows)
@@ -342,7 +341,7 @@ def project(rows, values, exponent, level, depth, kept, projection):
         values[i] = 0.0
 
 
-@njit(**SUMS)
+@njit(**JIT)
 def multiply(z, projection, line, out):
     """``Z P``, or ``P Z`` where Z is wide; ``line`` keeps what is overwritten where out is z."""
     n = len(projection)

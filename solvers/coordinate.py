@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineardyn.errors import Status
+from lineardyn.validation import check_count
 from solvers._coordinate_kernels import sweep
 from solvers.extrapolation import Extrapolation
-from solvers.iterate import Iterate
+from solvers.iterate import Iterate, check_call, starting_point
 from solvers.newton import newton_step
 from solvers.problem import RegularizedProblem
 
@@ -47,8 +48,13 @@ class Coordinate:
     memory: int = 8
     polish: bool = True
 
+    def __post_init__(self) -> None:
+        check_count("max_sweeps", self.max_sweeps)
+        check_count("memory", self.memory, minimum=0)
+
     def solve(self, problem: RegularizedProblem, start: Floats | None = None, *, tol: float = 1e-8) -> Iterate:
         """Descend from coordinates ``(K, D)``, from zero if none are given."""
+        check_call(problem, tol)
         return _Descent(problem, start, tol, self).run()
 
 
@@ -58,7 +64,7 @@ class _Descent:
     def __init__(self, problem: RegularizedProblem, start: Floats | None, tol: float, solver: Coordinate) -> None:
         quadratic = problem.quadratic
         self.problem, self.tol, self.solver = problem, tol, solver
-        self.values = np.zeros_like(quadratic.cross) if start is None else np.array(start, order="C")
+        self.values = starting_point(problem, start)
         self.values[:, quadratic.curvatures[problem.coordinates.block_of_column] == 0] = 0.0
         self.slope = quadratic.gradient(self.values) if self.values.any() else -quadratic.cross
         self.lines, self.wanted = quadratic.lines, np.zeros(problem.coordinates.n_blocks)

@@ -116,7 +116,8 @@ def minimise_globally(
     Parameters
     ----------
     gram, cross
-        G ``(D, D)``, positive semidefinite, it may be singular; c ``(D,)`` in its range.
+        G ``(D, D)``, positive semidefinite, it may be singular (eigenvalues down to -1e-10 of the largest count as
+        zero); c ``(D,)`` in its range.
     starts
         ``(B+1,)``: block b is the columns ``starts[b]:starts[b+1]``, one or two; at most ``MAX_BLOCKS`` blocks.
     thresholds
@@ -194,7 +195,6 @@ class _Tree:
         self._floats = np.array([0.0, tolerance])  # h(0) = 0
         self._counts = np.zeros(kernels.COUNTS, np.int64)
         self._nodes: tuple[Any, ...] = ()
-        self._root = -np.inf
         self._enlarge(256)
 
     @property
@@ -316,8 +316,7 @@ def _checked(
     largest = np.abs(matrix).max()
     if np.abs(matrix - matrix.T).max() > INDEFINITE * largest:
         raise ArgumentError("gram is not symmetric, expected second moments: use (gram + gram.T) / 2 if that is meant")
-    matrix = 0.5 * (matrix + matrix.T)
-    inverse, least_squares = _spectral(matrix, vector)
+    matrix, inverse, least_squares = _spectral(0.5 * (matrix + matrix.T), vector)
     lipschitz = np.array([max(0.0, np.linalg.eigvalsh(matrix[i:j, i:j])[-1]) for i, j in pairwise(blocks)])
     widths = np.diff(blocks)
     root = np.repeat(np.where(lipschitz > 0, 1 / np.sqrt(np.where(lipschitz > 0, lipschitz, 1.0)), 0.0), widths)
@@ -337,19 +336,19 @@ def _check_blocks(starts: ArrayLike, width: int) -> Integers:
             f"(one output, one channel)"
         )
     if len(sizes) > MAX_BLOCKS:
-        seconds = 10.0 * 2.0 ** (0.5 * (len(sizes) - 24))
+        magnitude = round(1 + 0.15 * (len(sizes) - 24))
         raise ArgumentError(
             f"starts has {len(sizes)} blocks, expected at most {MAX_BLOCKS}: the search is exponential, a case of this "
-            f"size may take about {seconds:.0e} seconds where 24 blocks take 10; use a local solver"
+            f"size may take 10^{magnitude} seconds where 24 blocks take 10; use a local solver"
         )
     return blocks
 
 
-def _spectral(gram: Floats, cross: Floats) -> tuple[Floats | None, Floats]:
-    """A matrix above the inverse of G (None where G is singular) and the least-squares solution."""
+def _spectral(gram: Floats, cross: Floats) -> tuple[Floats, Floats | None, Floats]:
+    """G without negative eigenvalues, a matrix above its inverse (None where it is singular), least squares."""
     values, vectors = np.linalg.eigh(gram)
     top = max(values[-1], 0.0)
-    if values[0] < -INDEFINITE * max(top, -values[0] * INDEFINITE):
+    if values[0] < -INDEFINITE * top:
         raise ArgumentError(
             f"gram has the eigenvalue {values[0]:.3g} where the largest is {values[-1]:.3g}, expected a positive "
             f"semidefinite matrix: second moments of data have no negative eigenvalue beyond round-off"
@@ -364,4 +363,9 @@ def _spectral(gram: Floats, cross: Floats) -> tuple[Floats | None, Floats]:
             f"same data: h would have no minimum"
         )
     least_squares = vectors[:, kept] @ (coordinates[kept] / values[kept])
-    return (vectors / (values - noise)) @ vectors.T if kept.all() else None, least_squares
+    if kept.all():
+        return gram, (vectors / (values - noise)) @ vectors.T, least_squares
+    if values[0] < -noise:  # the bounds rest on convexity: what stands for zero must be zero
+        gram = (vectors * np.maximum(values, 0.0)) @ vectors.T
+        gram = 0.5 * (gram + gram.T)
+    return gram, None, least_squares

@@ -74,7 +74,7 @@ class Gram:
     def diagonal_blocks(self) -> Floats:
         """``(F, w, w)``, w = 2C: G within each block, padded with zeros."""
         columns = self.coordinates
-        width = int(np.diff(columns.starts).max())
+        width = 2 * self.moments.image_shape[0]  # also where every frequency is its own conjugate, as in 2×2 images
         blocks = np.zeros((columns.n_blocks, width, width))
         if self.formed.all():
             for b, (first, last) in enumerate(zip(columns.starts[:-1], columns.starts[1:], strict=True)):

@@ -14,7 +14,8 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from lineardyn.errors import Status
-from solvers.iterate import Iterate
+from lineardyn.validation import check_count
+from solvers.iterate import Iterate, check_call, starting_point
 from solvers.problem import RegularizedProblem
 
 __all__ = ["Reweighted"]
@@ -41,10 +42,13 @@ class Reweighted:
     n_iterations: int = 60
     first: float = 1.0
 
+    def __post_init__(self) -> None:
+        check_count("n_iterations", self.n_iterations)
+
     def solve(self, problem: RegularizedProblem, start: Floats | None = None, *, tol: float = 1e-8) -> Iterate:
         """From coordinates ``(K, D)``, from ridge (ε = ∞) if none are given; ``tol`` is not used."""
-        cross = problem.quadratic.cross
-        values = np.zeros_like(cross) if start is None else start
+        check_call(problem, tol)
+        values = starting_point(problem, start)
         if not values.any():
             values = _ridge(problem)
         size = float(problem.coordinates.singular_values(values).max())

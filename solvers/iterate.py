@@ -1,4 +1,4 @@
-"""Where a solver stopped: what each of them hands to the verb, in the coordinates of the problem."""
+"""Where a solver starts and where it stopped, in the coordinates of the problem."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lineardyn.errors import Status
+from lineardyn.errors import ArgumentError, Status
+from lineardyn.validation import check_array, check_number
+from solvers.problem import RegularizedProblem
 
-__all__ = ["Iterate"]
+__all__ = ["Iterate", "check_call", "starting_point"]
 
 
 @dataclass(frozen=True)
@@ -39,3 +41,20 @@ class Iterate:
     def converged(self) -> bool:
         """Whether it reached its tolerance."""
         return self.status is Status.SUCCESS
+
+
+def check_call(problem: RegularizedProblem, tol: float) -> None:
+    """What every solver is given."""
+    if not isinstance(problem, RegularizedProblem):
+        raise ArgumentError(
+            f"problem is a {type(problem).__name__}, expected RegularizedProblem(moments, depth=.., lam=..)"
+        )
+    check_number("tol", tol, minimum=0.0, strict=True)
+
+
+def starting_point(problem: RegularizedProblem, start: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """A copy of ``start`` ``(K, D)``, zero if there is none."""
+    shape = problem.quadratic.cross.shape
+    if start is None:
+        return np.zeros(shape)
+    return np.array(check_array("start", start, shape=shape, why="(K, D), as problem.pack(predictor) gives"), order="C")

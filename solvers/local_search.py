@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineardyn.errors import Status
+from lineardyn.validation import check_count
 from solvers._coordinate_kernels import explore
 from solvers.coordinate import Coordinate
-from solvers.iterate import Iterate
+from solvers.iterate import Iterate, check_call, starting_point
 from solvers.problem import RegularizedProblem
 
 __all__ = ["LocalSearch"]
@@ -44,10 +45,17 @@ class LocalSearch:
     n_sweeps: int = 10
     max_moves: int = 1000
 
+    def __post_init__(self) -> None:
+        for name in ("n_drops", "n_raises", "max_moves"):
+            check_count(name, getattr(self, name), minimum=0)
+        check_count("n_sweeps", self.n_sweeps)
+
     def solve(self, problem: RegularizedProblem, start: Floats, *, tol: float = 1e-8) -> Iterate:
         """From coordinates ``(K, D)`` of a local minimum; descends to ``tol`` in the end."""
+        check_call(problem, tol)
         quadratic, columns = problem.quadratic, problem.coordinates
-        values, slope = start.copy(), quadratic.gradient(start)
+        values = starting_point(problem, start)
+        slope = quadratic.gradient(values)
         height, moves = problem.half_objective(values, slope), 0
         while moves < self.max_moves:
             blocks = self._candidates(problem, values, slope)

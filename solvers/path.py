@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -91,14 +92,19 @@ def path(
 
 def _solutions(problems: list[RegularizedProblem], settings: Settings, throw: bool) -> Iterator[Solution]:
     """In descending order of λ."""
-    if not problems:
+    n_zero = len(list(takewhile(lambda problem: choose(problem)[0] == "zero", problems)))
+    for problem in problems[:n_zero]:
+        method = f"path, zero ({choose(problem)[1]})"
+        yield to_solution(problem, RUN["zero"](problem, settings), method, 0.0, throw=throw)
+    learning = problems[n_zero:]
+    if not learning:
         return
-    name, _ = choose(problems[-1])  # of the smallest λ: what is zero there is zero everywhere
+    name, _ = choose(learning[-1])
     if name == "search":
-        yield from _there_and_back(problems, settings, throw)
+        yield from _there_and_back(learning, settings, throw)
         return
     start: Floats | None = None
-    for problem in problems:
+    for problem in learning:
         begin = time.perf_counter()
         end = RUN[name](problem, Settings(settings.n_starts, settings.rng, settings.tol, start, False))
         start = end.values

@@ -29,6 +29,8 @@ Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 ASYMMETRY = 1e-10
 """Largest part of a predictor that breaks ``v̂_{f*} = conj(v̂_f)``, relative to its norm."""
+POWERS = (1e-120, 1e120)
+"""Of images and targets, between which no square of a product of both leaves the range of floats."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +52,7 @@ class RegularizedProblem:
     ------
     ArgumentError
         λ or depth not positive, rank 0, a rank below min(C, K) at depth 1 (there is no hidden layer), a Σ^xx with a
-        negative eigenvalue.
+        negative eigenvalue, images or targets whose mean power is not within 1e±120 (targets may be 0).
 
     Notes
     -----
@@ -86,7 +88,21 @@ class RegularizedProblem:
                 raise ArgumentError(
                     f"rank is {self.rank} at depth 1, expected None: a single layer has no hidden width that bounds it"
                 )
+        self._check_scale()
         self.quadratic.check_semidefinite()
+
+    def _check_scale(self) -> None:
+        """Squares of what is too large are infinite, of what is too small 0: nothing would be learned, silently."""
+        low, high = POWERS
+        for name, sign, power in (
+            ("images", "x", self.moments.image_power),
+            ("targets", "y", self.moments.target_power),
+        ):
+            if not (low <= power <= high or (power == 0.0 and name == "targets")):
+                raise ArgumentError(
+                    f"moments have {name} of power ⟨‖{sign}‖²⟩ = {power:.3g}, expected between {low:g} and {high:g}: "
+                    f"choose another unit for the {name}"
+                )
 
     @property
     def n_outputs(self) -> int:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineardyn.errors import Status
+from lineardyn.validation import check_count
 from solvers._prox_kernels import shrink_blocks
-from solvers.iterate import Iterate
+from solvers.iterate import Iterate, check_call, starting_point
 from solvers.problem import RegularizedProblem
 
 __all__ = ["Proximal", "prox_map"]
@@ -49,10 +50,14 @@ class Proximal:
 
     max_iterations: int = 50_000
 
+    def __post_init__(self) -> None:
+        check_count("max_iterations", self.max_iterations)
+
     def solve(self, problem: RegularizedProblem, start: Floats | None = None, *, tol: float = 1e-8) -> Iterate:
         """Descend from coordinates ``(K, D)``, from zero if none are given."""
+        check_call(problem, tol)
         quadratic = problem.quadratic
-        values = np.zeros_like(quadratic.cross) if start is None else np.array(start, order="C")
+        values = starting_point(problem, start)
         curvatures = quadratic.curvatures * _condition(problem)
         columns = curvatures[problem.coordinates.block_of_column]
         values[:, columns == 0] = 0.0

@@ -16,6 +16,7 @@ from lineardyn.validation import Rng, as_generator, check_choice, check_count, c
 from solvers.bounds import lambda_max, leaves_zero
 from solvers.certificates import certify
 from solvers.closed_form import diagonal, ridge
+from solvers.closed_form.diagonal import is_diagonal
 from solvers.conic import Conic
 from solvers.coordinate import Coordinate
 from solvers.irls import Reweighted
@@ -63,7 +64,8 @@ def solve(
         followed by a proof where there are at most 12 frequencies. "exhaustive" is branch and bound alone (one output
         and channel, up to 26 frequencies); "irls" and "conic" (cvxpy, small problems) are there for comparison.
     n_starts : int
-        Descents of "search": continuation in depth, zero, least squares, reweighted least squares, then random ones.
+        Descents of "search": continuation in depth, zero, least squares, backward elimination, reweighted least
+        squares, a trained network where matrices are penalised, then random ones.
     rng : int or numpy.random.Generator
         For the random starts.
     tol : float
@@ -138,7 +140,7 @@ def choose(problem: RegularizedProblem) -> tuple[str, str]:
         return "ridge", "a single layer has a closed form"
     if not leaves_zero(problem) and problem.lam >= lambda_max(problem):
         return "zero", "λ ≥ lambda_max(problem): the predictor 0 is the minimum"
-    if _is_diagonal(problem):
+    if problem.quadratic.moments.statistics.dense and is_diagonal(problem):
         return "diagonal", "Σ^xx is diagonal in frequency, which has a closed form"
     if problem.coordinates.size > LARGEST_GRAM:
         return "proximal", f"more than {LARGEST_GRAM} coefficients: Σ^xx is applied, not formed"
@@ -147,16 +149,6 @@ def choose(problem: RegularizedProblem) -> tuple[str, str]:
     if problem.n_outputs == problem.image_shape[0] == 1 and count_alive(problem) <= CERTIFIED:
         return "certified", f"at most {CERTIFIED} frequencies: the global minimum can be proven"
     return "search", "the problem has many local minima"
-
-
-def _is_diagonal(problem: RegularizedProblem) -> bool:
-    if not problem.quadratic.moments.statistics.dense:
-        return False
-    try:
-        diagonal(problem)
-    except ArgumentError:
-        return False
-    return True
 
 
 def to_solution(problem: RegularizedProblem, end: Iterate, method: str, seconds: float, *, throw: bool) -> Solution:

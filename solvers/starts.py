@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvers.coordinate import Coordinate
+from solvers.factorized import train_factorized
 from solvers.irls import Reweighted
 from solvers.problem import RegularizedProblem
 
@@ -18,6 +19,10 @@ LARGEST_ELIMINATION = 1200
 """Columns up to which frequencies are eliminated one by one: D³ operations, not in products of matrices."""
 ELIMINATION_RIDGE = 1e-10
 """Of the inverse of Σ^xx, relative to its trace."""
+NETWORKS = 12
+"""Trained for one start."""
+LARGEST_NETWORK = 1000
+"""Entries of the predictor up to which networks are trained."""
 SPREAD = 1.5
 """Of the logarithms by which random starts change each frequency of the ridge solution."""
 
@@ -35,6 +40,9 @@ def starts(problem: RegularizedProblem, rng: np.random.Generator, n: int) -> Ite
         if made < n:
             yield name, make(problem)
         made += 1
+    if made < n and _trains(problem):
+        yield "a trained network", problem.pack(train_factorized(problem, n_starts=NETWORKS, rng=rng).predictor)
+        made += 1
     if made < n:
         fit = least_squares(problem)
         for i in range(n - made):
@@ -46,6 +54,12 @@ def starts(problem: RegularizedProblem, rng: np.random.Generator, n: int) -> Ite
                     _reweighted_at_random(problem, fit, rng),
                 )
             )
+
+
+def _trains(problem: RegularizedProblem) -> bool:
+    """Whether the network itself finds more, and soon: ranks that no descent of the predictor changes in one block."""
+    matrices = min(problem.n_outputs, problem.image_shape[0]) > 1
+    return matrices and problem.depth > 1 and problem.quadratic.cross.size <= LARGEST_NETWORK
 
 
 def _rescaled(problem: RegularizedProblem, values: Floats, rng: np.random.Generator) -> Floats:
@@ -79,14 +93,14 @@ def eliminated(problem: RegularizedProblem) -> Floats:
     ridge = ELIMINATION_RIDGE * float(np.trace(quadratic.gram))
     if not ridge > 0.0 or problem.coordinates.size > LARGEST_ELIMINATION:
         return np.zeros_like(quadratic.cross)
-    inverse: Floats = np.linalg.inv(quadratic.gram + ridge * np.eye(problem.coordinates.size))
+    inverse = np.linalg.inv(quadratic.gram + ridge * np.eye(problem.coordinates.size))
     values = quadratic.cross @ inverse
     left = list(range(problem.coordinates.n_blocks))
     height = best = problem.half_objective(values, quadratic.gradient(values))
     found = values.copy()
     while left:
         penalties = problem.thresholds * (problem.coordinates.singular_values(values) ** problem.power).sum(axis=1)
-        costs = [_cost(values, inverse, starts[b], starts[b + 1]) - penalties[b] for b in left]
+        costs = [_cost(values, np.asarray(inverse), starts[b], starts[b + 1]) - penalties[b] for b in left]
         b = left.pop(int(np.argmin(costs)))
         part = slice(starts[b], starts[b + 1])
         solved = np.linalg.solve(inverse[part, part], inverse[part])

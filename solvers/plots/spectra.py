@@ -59,8 +59,10 @@ def plot_solution(
     per_row = max(-(-n_outputs // (-(-n_outputs // PER_ROW))), 3)
     rows = -(-n_outputs // per_row)
     below = 1.9 if signal else rows * (WIDTH / per_row + 0.2)
-    figure = figure_for(figure, WIDTH, 2.2 + below)
-    top, bottom = np.asarray(figure.subfigures(2, 1, height_ratios=(2.2, below)))
+    words = _words(solution)
+    above = max(2.2, 0.1 + 0.157 * len(words))  # inches, at 8 pt
+    figure = figure_for(figure, WIDTH, above + below)
+    top, bottom = np.asarray(figure.subfigures(2, 1, height_ratios=(above, below)))
     left, right = top.subplots(1, 2, width_ratios=(2.1, 2.9))
     if signal:
         _curve(left, magnitudes(solution).ravel())
@@ -73,7 +75,8 @@ def plot_solution(
         for k, name in enumerate(names):
             show_image(bottom.add_subplot(rows, per_row, k + 1), solution.image[k], scale=scale)
             bottom.axes[-1].set_title(name, loc="center", fontsize=9)
-    _write(right, solution)
+    right.set_axis_off()
+    right.text(0, 1, "\n".join(words), fontsize=8, va="top", color=INK, linespacing=1.4, transform=right.transAxes)
     return figure
 
 
@@ -104,8 +107,8 @@ def _signals(ax: Axes, solution: Solution, names: Sequence[str]) -> None:
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=PER_ROW, borderaxespad=0.1)
 
 
-def _write(ax: Axes, solution: Solution) -> None:
-    """The numbers and the certificate in words."""
+def _words(solution: Solution) -> list[str]:
+    """The numbers, the certificate in words, and what the solver said, in lines."""
     bound = "" if solution.rank is None else f", rank ≤ {solution.rank}"
     told = [
         f"depth {solution.depth}{bound}, λ = {solution.lam:.4g}",
@@ -115,9 +118,7 @@ def _write(ax: Axes, solution: Solution) -> None:
         solution.certificate.status,
         solution.message,
     ]
-    text = "\n".join(textwrap.fill(line, LINE, subsequent_indent="   ") for line in told)
-    ax.set_axis_off()
-    ax.text(0, 1, text, fontsize=8, va="top", color=INK, linespacing=1.4, transform=ax.transAxes)
+    return [line for text in told for line in textwrap.wrap(text, LINE, subsequent_indent="   ")]
 
 
 @styled

@@ -12,7 +12,9 @@ from tests.planted import (
     closed_forms,
     conservation,
     descent,
+    descents,
     ends,
+    exhaustive,
     fourier,
     integrators,
     moments,
@@ -35,12 +37,14 @@ SUBJECTS = (
     conservation,
     ends,
     descent,
+    descents,
     results,
     closed_forms,
     clocks,
     proxes,
     certificates,
     weight_decay,
+    exhaustive,
 )
 PLANTED: dict[str, Planted] = {name: error for subject in SUBJECTS for name, error in subject.PLANTED.items()}
 assert len(PLANTED) == sum(len(subject.PLANTED) for subject in SUBJECTS), "two planted errors have one name"

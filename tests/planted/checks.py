@@ -330,3 +330,49 @@ SCHATTEN_RANK = check("solvers.test_schatten_prox", "rank_keeps_the_largest", si
 SCHATTEN_RANK_LARGE = check("solvers.test_schatten_prox", "rank_keeps_the_largest", size=(13, 14), depth=2, rank=2)
 PENALTY_WEIGHT = check("solvers.test_prox", "weight_is_what_the_layers_pay", depth=3, n_pixels=12)
 PENALTY_PAIR = check("solvers.test_prox", "threshold_of_a_pair_counts_both", depth=3)
+NODE = check("solvers.test_exhaustive_nodes", "bound_of_a_node_is_below_h_on_the_node", seed=0)
+GLOBAL = check("solvers.test_exhaustive", "brute_force", sizes=(1, 2, 2, 1), n=None, depth=8)
+SHARE = check("solvers.test_exhaustive_nodes", "share_leaves_a_positive_definite_rest", seed=0)
+LOSES = check("solvers.test_exhaustive_nodes", "what_a_node_loses_is_above_the_cut", n=None, depth=2)
+STAYS = check("solvers.test_exhaustive_nodes", "the_minimiser_stays_in_the_tree", depth=3)
+FIRST_BOX = check("solvers.test_exhaustive_nodes", "first_box_holds_the_minimiser_and_no_less", depth=3)
+EARLY_END = check(
+    "solvers.test_exhaustive", "bounds_hold_wherever_the_search_ends",
+    seed=11, depth=5, sizes=(1, 2, 2, 2, 1), scarce=True, nodes=1,
+)  # fmt: skip
+OBJECTIVE = check(
+    "solvers.test_problem", "objective_is_its_definition_in_pixel_space",
+    form="dense", shape=(4, 3), c=2, k=2, seed=0, depth=3, lam=0.3,
+)  # fmt: skip
+NETWORK_PENALTY = check(
+    "solvers.test_problem", "the_penalty_is_what_a_network_pays", shape=(4, 3), c=2, k=2, seed=0, depth=3
+)
+COORDINATES = check("solvers.test_problem", "coordinates_are_lossless_and_isometric", shape=(4, 3), c=2, k=2, seed=0)
+BLOCKS_OF_PREDICTORS = check("solvers.test_problem", "blocks_are_the_frequencies", shape=(4, 3), c=2, k=3)
+CURVATURES = check("solvers.test_problem", "diagonal_blocks_and_curvatures", form="dense", shape=(3, 3))
+NARROW = check("solvers.test_problem", "diagonal_blocks_and_curvatures", form="dense", shape=(2, 2))
+LINES = check(
+    "solvers.test_problem",
+    "lines_formed_one_after_the_other_are_those_of_the_whole",
+    form="samples",
+    family="interpolated",
+)
+PRODUCTS = check(
+    "solvers.test_problem", "products_are_those_with_the_gram_matrix_however_they_are_made",
+    family="power law", form="samples", way="fresh", monkeypatch=True,
+)  # fmt: skip
+SMALL_LOSS = check("solvers.test_problem", "a_loss_near_interpolation_keeps_its_digits", form="samples", size=1e-9)
+GAP = {depth: check("solvers.test_solvers", "a_gap_is_never_negative", depth=depth) for depth in (1, 2)}
+SWEEP = {
+    (c, k): check("solvers.test_descent_parts", "a_sweep_takes_each_block_to_its_prox", c=c, k=k, depth=3, rank=None)
+    for c, k in ((1, 1), (3, 1), (2, 3))
+}
+JUMP = check("solvers.test_descent_parts", "at_the_jump_a_block_stays_zero", depth=4)
+CHANGED = {
+    change: check("solvers.test_descent_parts", "changes_of_a_block_bring_the_slope_along", change=change)
+    for change in ("drop", "raise")
+}
+HESSIAN = check("solvers.test_descent_parts", "the_hessian_on_the_support", depth=3, c=3, k=1)
+EXTRAPOLATION = check("solvers.test_descent_parts", "extrapolation_of_a_linear_iteration_is_its_limit")
+REWEIGHTED = check("solvers.test_descent_parts", "reweighting_ends_next_to_the_convex_minimum", c=2, k=3, close=1e-5)
+STEP = check("solvers.test_descent_parts", "the_step_of_the_proximal_gradient_is_short_enough", family="coloured")

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lineardyn import SecondMoments
+from lineardyn import SecondMoments, natural_patches
 from lineardyn.errors import ArgumentError
 from solvers import (
     Conic,
@@ -136,7 +136,10 @@ BAD = {
     "save nowhere": (lambda: solve(problem(1)).save(""), r"path is '', expected the path of a file"),
     "load none": (lambda: Solution.load(None), r"path is None, expected the path of a file"),
     "load a path of none": (lambda: PathResult.load(None), r"path is None, expected the path of a file"),
-    "conic of a bounded rank": (lambda: solve(problem(rank=1), method="conic"), r"rank"),
+    "conic of a bounded rank": (
+        lambda: solve(problem(rank=1), method="conic"),
+        r"rank is 1, expected None: with blocks of bounded rank",
+    ),
     "conic by number": (lambda: Conic(solver=3), r"solver is 3, expected the name of one of cvxpy's solvers"),
 }
 
@@ -194,6 +197,16 @@ def test_from_lambda_max_on_zero_is_the_answer_and_is_said(depth, factor):
     (along,) = path(strong, [strong.lam])
     assert not along.predictor.any()
     assert along.certificate.kind == "global"
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_a_path_is_zero_down_to_lambda_max(depth):
+    """Zero, and not the round-off that a descent leaves where the first frequency is about to enter."""
+    natural = problem(depth, moments=SecondMoments.from_data(*natural_patches(16, 400, rng=0), center=True))
+    top = lambda_max(natural)
+    result = path(natural, [0.1 * top, top, 3 * top])
+    assert [bool(solution.active.any()) for solution in result] == [True, False, False]
+    assert [solution.certificate.kind for solution in result[1:]] == ["global", "global"]
 
 
 @pytest.mark.parametrize("depth", [2, 3, 5])

@@ -81,10 +81,6 @@ def test_from_lambda_max_on_all_is_zero(depth):
     assert result[2].predictor.any()
 
 
-def test_no_lambda_no_solution():
-    assert len(path(families.make_problem("natural", 2), [])) == 0
-
-
 def test_a_bar_is_shown_when_asked_for(capsys):
     path(families.make_problem("tied", 2), [0.1, 0.2], progress=True)
     assert "path" in capsys.readouterr().err

@@ -196,11 +196,12 @@ def test_lines_formed_one_after_the_other_are_those_of_the_whole(form, family):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("shape", [(1, 2), (3, 3), (4, 3)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 2), (3, 3), (4, 3)])
 def test_diagonal_blocks_and_curvatures(form, shape):
     moments = SecondMoments.from_data(*random_data((2, *shape), 2), form=form)
     quad = quadratic.quadratic(moments)
     early = quad.diagonal_blocks  # before any line
+    assert early.shape == (quad.coordinates.n_blocks, 4, 4)
     starts, gram = quad.coordinates.starts, quad.gram
     for b, block in enumerate(early):
         inside = slice(starts[b], starts[b + 1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -72,6 +72,13 @@ def test_active_frequencies_are_those_that_change_the_prediction():
         turned = np.sin(2 * np.pi * (u * np.arange(3)[:, None] / 3 + v * np.arange(4) / 4))
         images = np.array([[w, z] for wave_ in (wave, turned) for w, z in ((wave_, 0 * wave_), (0 * wave_, wave_))])
         assert strong.active[u, v] == (np.abs(strong.predict(images)).max() > 1e-12)
+
+
+def test_one_coefficient_makes_a_frequency_active(result):
+    predictor = np.zeros_like(result[0].predictor)
+    predictor[0, 1, 2, 1] = 1j
+    predictor[0, 3, 2, 1] = -1j
+    assert np.argwhere(replace(result[0], predictor=predictor).active).tolist() == [[0, 1], [0, 3]]
 
 
 def test_a_path_is_a_sequence(result):
@@ -153,6 +160,11 @@ WRONG = {
     "text": lambda path, _: path.write_text("no solution"),
     "truncated": lambda path, whole: path.write_bytes(whole[: len(whole) // 2]),
     "a byte": lambda path, whole: path.write_bytes(whole[:200] + bytes([whole[200] ^ 1]) + whole[201:]),
+    # what numpy and zipfile themselves stumble over: an open bracket, a compression that nobody knows
+    "open bracket": lambda path, whole: path.write_bytes(whole.replace(b"), }", b"), (")),
+    "compression": lambda path, whole: path.write_bytes(
+        whole[: (i := whole.rindex(b"PK\x01\x02") + 10)] + b"\x63" + whole[i + 1 :]
+    ),
     "an array": lambda path, _: np.save(path.open("wb"), np.zeros(3)),
     "other arrays": lambda path, _: np.savez(path, a=np.zeros(3)),
     "other header": lambda path, _: np.savez(path, header='{"format": "trajectory 1"}', predictors=np.zeros(3)),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lineardyn.moments import SecondMoments
 from solvers import RegularizedProblem
-from solvers.stationarity import Point, block_grams, prox_blocks, shrink
+from solvers.stationarity import Point, prox_blocks, shrink
 from tests.solvers import regularised as known
 from tests.solvers.test_curvature import problem_of, smooth_part, some_point
 
@@ -82,7 +82,7 @@ def test_block_grams_are_the_blocks_of_the_gram(shape, c, n):
     loss = RegularizedProblem(moments, depth=2, lam=1.0).quadratic
     if n == 2 and shape == (3, 4):
         assert not loss.forms_gram
-    got, starts = block_grams(loss), loss.coordinates.starts
+    got, starts = loss.diagonal_blocks, loss.coordinates.starts
     for b, (first, last) in enumerate(pairwise(starts)):
         width = last - first
         assert np.abs(got[b, :width, :width] - loss.gram[first:last, first:last]).max() <= 1e-13
