@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class Config:
 
 
 TINY = Config(
-    depths=(3,), n_images=60, synthetic=(5, 6), seeds=(0,), n_lams=4, ratio=1e-2, ladder=(1e-4, 1e-8, 1e-10),
+    depths=(3,), n_images=60, synthetic=(5, 6), seeds=(0, 1), n_lams=4, ratio=1e-2, ladder=(1e-4, 1e-8, 1e-10),
     limits=Limits(repeats=1), cifar=False,
 )  # fmt: skip
 
@@ -119,10 +119,15 @@ def run(
 
 def _problems(config: Config) -> Iterable[Callable[[], Regression]]:
     for seed in config.seeds:
-        yield lambda s=seed: even(power_law(config.synthetic, config.n_images, seed=s))
+        yield partial(_synthetic, config, seed)
     root = os.environ.get("LINEARDYN_DATA")
     if config.cifar and root:
         yield lambda: even(two_classes(Path(root), config.n_images))
+
+
+def _synthetic(config: Config, seed: int) -> Regression:
+    problem = even(power_law(config.synthetic, config.n_images, seed=seed))
+    return replace(problem, name=f"{problem.name}, seed {seed}")
 
 
 def _measure(record: machine.Record, config: Config, given: Unweighted, say: Callable[[str], None]) -> None:

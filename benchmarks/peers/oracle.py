@@ -51,11 +51,13 @@ def run(
 ) -> dict[str, Any]:
     """Measure what is missing from ``path`` and return the record, with the counts."""
     record = machine.Record(path, asdict(config), fresh=fresh)
+    warm = False
     for i in range(config.n_instances):
         problem, depth, lam = instance(config, i)
         key = f"{i}|{problem.name}|{depth}"
         if key not in record:
-            record.keep(key, _measure(config, problem, depth, lam))
+            record.keep(key, _measure(config, problem, depth, lam, warm=warm))
+            warm = True
             say(f"{key}: {_brief(record[key])}")
     record.data["counts"] = counts(record.data["cells"])
     record.write()
@@ -167,13 +169,15 @@ def best_of_reweighted(problem: Regression, depth: int, lam: float, n_starts: in
     return problem.blocks.predictor(best[None])
 
 
-def _measure(config: Config, problem: Regression, depth: int, lam: float) -> dict[str, Any]:
+def _measure(config: Config, problem: Regression, depth: int, lam: float, *, warm: bool) -> dict[str, Any]:
     from benchmarks.peers.our_solvers import problem_from_images
     from solvers import solve
 
     given = problem_from_images(problem, depth, lam)
     cell: dict[str, Any] = {"lam": lam}
     for name, method in METHODS.items():
+        if not warm:
+            solve(given, method=method, rng=0, throw=False)  # compiles
         begin = time.perf_counter()
         solution = solve(given, method=method, rng=0, throw=False)
         cell[f"{name}_seconds"] = time.perf_counter() - begin

@@ -156,10 +156,11 @@ def test_reduced_rows_keep_the_objective() -> None:
 def test_nonconvex_runs_and_compares_objectives(tmp_path: Path) -> None:
     pytest.importorskip("skglm", reason="skglm is not installed (extra 'bench-solvers')")
     data = nonconvex.run(nonconvex.TINY, tmp_path / "nonconvex.json", say=quiet)
-    (compared,) = data["comparison"].values()
-    assert compared["n_lams"] == nonconvex.TINY.n_lams
-    assert set(compared["ratio"]) == set(nonconvex.RUNS)
-    assert compared["largest_excess"] < 1e-6  # what a loose tolerance may miss
+    assert len(data["comparison"]) == len(nonconvex.TINY.seeds) * len(nonconvex.TINY.depths)
+    for compared in data["comparison"].values():
+        assert compared["n_lams"] == nonconvex.TINY.n_lams
+        assert set(compared["ratio"]) == set(nonconvex.RUNS)
+        assert compared["largest_excess"] < 1e-6  # what a loose tolerance may miss
     for cell in data["cells"].values():
         objectives = np.array(cell["objectives"])
         assert (np.diff(objectives) < 0).all()  # λ falls
