@@ -12,6 +12,8 @@ from numba import njit
 from solvers._block_kernels import block_singular_values
 from solvers._prox_kernels import JIT, clear, landing, shrink, shrink_blocks
 
+BELOW = 1.0 - 1e-12
+"""Of the square of the jump: what is below is there for any rounding."""
 FAST = {"nsz", "arcp", "contract", "reassoc"}
 
 
@@ -136,6 +138,14 @@ def sweep(values, slope, gram, starts, curvatures, thresholds, jumps, depth, ran
     for b in range(thresholds.size):
         wanted[b] = 0.0
         if jumps[b] == np.inf:
+            continue
+        # most blocks are zero and stay it: seen here, where that costs no call
+        limit, square, silent = curvatures[b] * jumps[b], 0.0, True
+        for k in range(outputs):
+            for i in range(starts[b], starts[b + 1]):
+                square += slope[k, i] * slope[k, i]
+                silent = silent and values[k, i] == 0.0
+        if silent and square < BELOW * limit * limit:
             continue
         if vectors:
             moved += visit_vector(

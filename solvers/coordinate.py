@@ -22,8 +22,12 @@ LOOK = 10
 """Sweeps between looks at the gap."""
 AT_ONCE = 24
 """Lines of Σ^xx are computed for this many frequencies at a time, or for half as many as have them."""
-SETTLED = 1e-3
-"""A non-convex descent has settled where a sweep moves less than this share of the tolerance."""
+SETTLED = 0.1
+"""A non-convex descent has settled where the sweeps to come would move less than this share of the tolerance."""
+CLOSE = 1e-3
+"""Newton's method is tried where a sweep moves less than this share of the tolerance."""
+SLOWEST = 0.9999
+"""Rate of convergence, of the moves of two sweeps, that is taken for no convergence at all."""
 POLISHES = 12
 
 
@@ -69,7 +73,7 @@ class _Descent:
         self.slope = quadratic.gradient(self.values) if self.values.any() else -quadratic.cross
         self.lines, self.wanted = quadratic.lines, np.zeros(problem.coordinates.n_blocks)
         self.form(problem.coordinates.singular_values(self.values).max(axis=1))
-        self.sweeps = 0
+        self.sweeps, self.before = 0, np.inf
         self.vectors = min(problem.n_outputs, problem.image_shape[0]) == 1
 
     def run(self) -> Iterate:
@@ -79,12 +83,13 @@ class _Descent:
             moved = self.sweep()
             if self.form(self.wanted):
                 continue
-            settled = moved <= SETTLED * self.tol * scale
+            left = self.left(moved)
+            settled = left <= SETTLED * self.tol * scale
             if settled or self.sweeps % LOOK == 0:
-                if settled and self.vectors and self.solver.polish:
+                if self.vectors and self.solver.polish and (settled or moved <= CLOSE * self.tol * scale):
                     self.polish()
                 scale = self.scale
-                if self.done(moved, scale):
+                if self.done(left, scale):
                     return self.end(Status.SUCCESS)
             memory.add(self.values, self.slope)
             if memory.full:
@@ -130,12 +135,19 @@ class _Descent:
         """Half the objective, which h + ½⟨‖y‖²⟩ is."""
         return self.problem.half_objective(self.values, self.slope) + 0.5 * self.problem.quadratic.target_power
 
-    def done(self, moved: float, scale: float) -> bool:
+    def left(self, moved: float) -> float:
+        """Σ ℓ‖move‖² of all sweeps to come, at the rate of the last two; infinite after the first."""
+        before, self.before = self.before, moved
+        if before == np.inf:
+            return np.inf if moved > 0 else 0.0
+        return moved / (1.0 - min(moved / before, SLOWEST)) if before > 0 else 0.0
+
+    def done(self, left: float, scale: float) -> bool:
         """Whether the tolerance is met."""
         if self.problem.convex:
             floor = np.finfo(float).eps * self.problem.quadratic.target_power
             return self.problem.half_gap(self.values, self.slope) <= max(self.tol * scale, floor)
-        return moved <= SETTLED * self.tol * scale
+        return left <= SETTLED * self.tol * scale
 
     def extrapolate(self, memory: Extrapolation) -> None:
         """Jump ahead where that lowers h."""
@@ -145,6 +157,7 @@ class _Descent:
             return
         if self.problem.half_objective(*ahead) < self.problem.half_objective(self.values, self.slope):
             self.values, self.slope = ahead
+            self.before = np.inf
 
     def polish(self) -> None:
         """Newton's method on the support, as long as it moves."""

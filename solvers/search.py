@@ -59,7 +59,9 @@ def search(
     message = (
         f"the lowest of {len(ends)} descents, from {origin}; {hits} of {len(found)} searches end there; {best.message}"
     )
-    return Iterate(best.values, n_sweeps, Status(best.status), message, {"objectives": found})
+    return Iterate(
+        best.values, n_sweeps, Status(best.status), message, {"objectives": [h for h, _, _ in ends], "searched": found}
+    )
 
 
 def _distinct(ends: list[tuple[float, str, Iterate]]) -> list[tuple[float, str, Iterate]]:

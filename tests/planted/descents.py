@@ -97,8 +97,7 @@ PLANTED = {
     "a vector shrunk entry by entry": Planted(
         "solvers._coordinate_kernels",
         "shrink_blocks(before, ratio, depth, rank, after)",
-        "shrink_blocks(before.reshape(-1, 1, 1), np.full(before.size, ratio[0]), depth, rank, "
-        "after.reshape(-1, 1, 1))",
+        "shrink_blocks(before.reshape(-1, 1, 1), np.full(before.size, ratio[0]), depth, rank, after.reshape(-1, 1, 1))",
         by.SWEEP[2, 3],
     ),
     "a matrix conjugated": Planted(
