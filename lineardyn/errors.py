@@ -45,7 +45,9 @@ class Status(Enum):
         "The solver reached its largest number of iterations before the tolerance: loosen tol, start from a nearby "
         "solution (solvers.path), or take another method."
     )
-    TIME_LIMIT = "The time allowed was over before the bounds met: the gap is what is known; allow more time, or take it."
+    TIME_LIMIT = (
+        "The time allowed was over before the bounds met: the gap is what is known; allow more time, or take it."
+    )
     INACCURATE = (
         "The conic solver reported an inaccurate solution: see the gap of the certificate; take another of cvxpy's "
         "solvers, or a method of this library."

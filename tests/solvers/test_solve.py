@@ -11,7 +11,7 @@ from itertools import chain, combinations, pairwise
 import numpy as np
 import pytest
 import scipy.optimize
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lineardyn import SecondMoments
@@ -454,6 +454,8 @@ def test_bad_input_names_the_argument(call, text):
     kind=st.sampled_from([*own.KINDS, "orders"]), shape=own.shapes, c=own.channels, k=st.integers(1, 3),
     depth=st.integers(1, 8), share=st.sampled_from([0.02, 0.2, 0.9]), seed=own.seeds,
 )  # fmt: skip
+@example(kind="coherent", shape=(3, 4), c=2, k=1, depth=8, share=0.9, seed=118862)  # a singular system of reweighting
+@example(kind="incoherent", shape=(2, 2), c=1, k=1, depth=3, share=0.2, seed=0)  # all frequencies self-conjugate
 def test_solutions_of_any_problem(kind, shape, c, k, depth, share, seed):
     """Never above zero, ridge, or what one frequency alone can reach; certified; finite."""
     data = own.make_data("incoherent" if kind == "orders" else kind, (c, *shape), k, seed)
