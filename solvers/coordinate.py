@@ -28,6 +28,8 @@ CLOSE = 1e-3
 """Newton's method is tried where a sweep moves less than this share of the tolerance."""
 SLOWEST = 0.9999
 """Rate of convergence, of the moves of two sweeps, that is taken for no convergence at all."""
+STILL = 64 * float(np.finfo(float).eps) ** 2
+"""Of ⟨‖y‖²⟩: a sweep that moves less is round-off. Where λ is too, no gap is ever known to the tolerance."""
 POLISHES = 12
 
 
@@ -36,7 +38,8 @@ class Coordinate:
     """Each frequency in turn goes to the minimum of a majoriser; extrapolated, and polished by Newton's method.
 
     Of Σ^xx the lines of frequencies that are ever kept are formed. h never rises. At depth 2 without a rank
-    constraint it ends with the duality gap below ``tol`` of the objective, else where a sweep moves nothing more.
+    constraint it ends with the duality gap below ``tol`` of the objective, else (and where λ is too small for any gap
+    to be known that well) where a sweep moves nothing more.
 
     Parameters
     ----------
@@ -145,8 +148,9 @@ class _Descent:
     def done(self, left: float, scale: float) -> bool:
         """Whether the tolerance is met."""
         if self.problem.convex:
-            floor = np.finfo(float).eps * self.problem.quadratic.target_power
-            return self.problem.half_gap(self.values, self.slope) <= max(self.tol * scale, floor)
+            power = self.problem.quadratic.target_power
+            gap = self.problem.half_gap(self.values, self.slope)
+            return gap <= max(self.tol * scale, np.finfo(float).eps * power) or left <= STILL * power
         return left <= SETTLED * self.tol * scale
 
     def extrapolate(self, memory: Extrapolation) -> None:

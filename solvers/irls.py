@@ -96,6 +96,10 @@ def _solve(problem: RegularizedProblem, weights: NDArray[np.complex128]) -> Floa
 
 def _divide(cross: Floats, system: Floats) -> Floats:
     """``cross system⁻¹``; system is overwritten."""
-    factor = scipy.linalg.cho_factor(system, overwrite_a=True, check_finite=False)
+    try:
+        factor = scipy.linalg.cho_factor(system, check_finite=False)
+    except scipy.linalg.LinAlgError:  # directions that no image has, with a weight below round-off
+        system[np.diag_indices_from(system)] += len(system) * np.finfo(float).eps * float(np.trace(system))
+        factor = scipy.linalg.cho_factor(system, overwrite_a=True, check_finite=False)
     solution: Floats = scipy.linalg.cho_solve(factor, cross.T, check_finite=False).T
     return np.ascontiguousarray(solution)

@@ -21,6 +21,8 @@ POWER_STEPS = 20
 MARGIN = 1.05
 """On the largest eigenvalue, which the power iteration approaches from below; doubled where a step shows it too low."""
 SETTLED = 1e-3
+STILL = 64 * float(np.finfo(float).eps) ** 2
+"""Of ⟨‖y‖²⟩: a step that moves less is round-off. Where λ is too, no gap is ever known to the tolerance."""
 
 
 def prox_map(problem: RegularizedProblem, values: Floats, curvatures: Floats) -> Floats:
@@ -100,8 +102,9 @@ class Proximal:
     ) -> bool:
         if not problem.convex:
             return moved <= SETTLED * tol * scale
-        floor = np.finfo(float).eps * problem.quadratic.target_power
-        return n % LOOK == 0 and problem.half_gap(values, slope) <= max(tol * scale, floor)
+        power = problem.quadratic.target_power
+        gap_known = n % LOOK == 0 and problem.half_gap(values, slope) <= max(tol * scale, np.finfo(float).eps * power)
+        return gap_known or moved <= STILL * power
 
 
 def _condition(problem: RegularizedProblem) -> float:

@@ -38,7 +38,7 @@ def test_a_path_of_a_deep_problem_is_no_worse_than_a_search_of_few_starts(family
     lams = ladder(problem)
     for solution in path(problem, lams):
         alone = solve(problem.with_lam(solution.lam), n_starts=3)
-        assert solution.objective <= alone.objective * (1 + 1e-2)
+        assert solution.objective <= alone.objective * (1 + 5e-2)
         assert solution.certificate.kind in ("local", "global")
 
 

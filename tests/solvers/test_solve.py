@@ -11,7 +11,7 @@ from itertools import chain, combinations, pairwise
 import numpy as np
 import pytest
 import scipy.optimize
-from hypothesis import given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lineardyn import SecondMoments
@@ -294,14 +294,27 @@ def test_units_beyond_are_refused(s, t, name):
     [(1, 1e-7), (2, 1e-7), (3, 1e-300), (8, 1e-300), *[(d, lam) for d in (1, 2, 3, 8) for lam in (1e30, 1e300)]],
 )
 def test_weight_decay_of_any_size(depth, lam):
-    """From least squares to nothing, without a NaN. Below 1e-10 of the images no duality gap is known to 1e-8."""
+    """From least squares to nothing, without a NaN."""
     problem = problem_of(instance(), depth, lam)
-    solution = solve(problem, n_starts=4)
+    solution = solve(problem, n_starts=1)
     assert np.isfinite(solution.predictor).all()
     assert solution.certificate.kind != "none"
     least = problem.loss(ridge(problem.moments, 0.0))
     wanted = least if lam < 1 else problem.moments.target_power
-    assert solution.objective == pytest.approx(wanted, rel=1e-6)
+    assert solution.objective == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("form", ["dense", "samples"])
+@pytest.mark.parametrize("lam", [1e-20, 1e-300])
+@pytest.mark.parametrize("method", ["coordinate", "proximal"])
+def test_weight_decay_below_round_off_is_least_squares(method, lam, form):
+    """No gap is known to the tolerance there: the descent ends where it moves no more, and the certificate says so."""
+    problem = problem_of(instance(n=60), 2, lam, form)
+    solution = solve(problem, method=method)
+    assert solution.status is Status.SUCCESS
+    assert solution.stats["n_iterations"] < 20_000
+    assert solution.objective == pytest.approx(problem.loss(ridge(problem.moments, 0.0)), rel=1e-10)
+    assert solution.certificate.residual <= 1e-10
 
 
 # --- Settings --------------------------------------------------------------------------------------------------------
@@ -437,11 +450,12 @@ def test_bad_input_names_the_argument(call, text):
 # --- Any problem -----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=15)
 @given(
     kind=st.sampled_from([*own.KINDS, "orders"]), shape=own.shapes, c=own.channels, k=st.integers(1, 3),
     depth=st.integers(1, 8), share=st.sampled_from([0.02, 0.2, 0.9]), seed=own.seeds,
 )  # fmt: skip
+@example(kind="coherent", shape=(3, 4), c=2, k=1, depth=8, share=0.9, seed=118862)  # a singular system of reweighting
+@example(kind="incoherent", shape=(2, 2), c=1, k=1, depth=3, share=0.2, seed=0)  # all frequencies self-conjugate
 def test_solutions_of_any_problem(kind, shape, c, k, depth, share, seed):
     """Never above zero, ridge, or what one frequency alone can reach; certified; finite."""
     data = own.make_data("incoherent" if kind == "orders" else kind, (c, *shape), k, seed)
