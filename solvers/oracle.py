@@ -58,16 +58,16 @@ class Exhaustive:
         """The minimum to ``tol`` of ⟨‖y‖²⟩; ``stats`` has ``lower_bound``, of the objective."""
         check_small(problem)
         quadratic, power = problem.quadratic, problem.quadratic.target_power
-        alive = quadratic.curvatures[problem.coordinates.block_of_column] > 0
+        alive = _alive(problem)  # images with a symmetry have nothing in half of the columns
         values = np.zeros_like(quadratic.cross)
         if not alive.any() or not power > 0:
             return Iterate(values, 0, Status.SUCCESS, "nothing to learn", {"lower_bound": power})
-        widths = np.diff(problem.coordinates.starts)[quadratic.curvatures > 0]
+        blocks, widths = np.unique(problem.coordinates.block_of_column[alive], return_counts=True)
         bounds = minimise_globally(
             quadratic.gram[np.ix_(alive, alive)],
             quadratic.cross[0, alive],
             np.concatenate([[0], np.cumsum(widths)]),
-            problem.thresholds[quadratic.curvatures > 0],
+            problem.thresholds[blocks],
             problem.depth,
             scale=power,
             tol=max(tol, TIGHTEST),
@@ -88,8 +88,16 @@ class Exhaustive:
         )
 
 
+SILENT = 1e-14
+"""Share of tr Σ^xx below which a column holds round-off alone."""
 TIGHTEST = 1e-9
 """Gap, relative to ⟨‖y‖²⟩, below which the margins for round-off keep a search from closing."""
+
+
+def _alive(problem: RegularizedProblem) -> NDArray[np.bool_]:
+    """``(D,)``: the columns in which the data have any power, round-off aside."""
+    powers = problem.quadratic.lines.powers
+    return np.asarray(powers > SILENT * powers.sum())
 
 
 def check_small(problem: RegularizedProblem) -> None:
@@ -111,4 +119,4 @@ def check_small(problem: RegularizedProblem) -> None:
 
 def count_alive(problem: RegularizedProblem) -> int:
     """Frequencies (a conjugate pair counts as one) in which the data have any power."""
-    return int(np.count_nonzero(problem.quadratic.curvatures > 0))
+    return len(np.unique(problem.coordinates.block_of_column[_alive(problem)]))

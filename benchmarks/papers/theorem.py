@@ -47,7 +47,7 @@ class Config:
 
 
 TINY = Config(
-    shapes=((3, 3),), depths=(1, 2, 3), channels_outputs=((1, 1), (2, 2)), shares=(0.1,), n_starts=6, n_solver_starts=8
+    shapes=((3, 3),), depths=(1, 2, 3), channels_outputs=((1, 1), (2, 2)), shares=(0.1,), n_starts=40, n_solver_starts=8
 )
 
 
