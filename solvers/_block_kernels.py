@@ -44,17 +44,14 @@ def block_singular_values(values, starts, channels, out):
             out[b, i] = math.ldexp(math.sqrt(square_norm(rows[i])), exponent)
 
 
-@njit(**JIT)
-def add_block_grams(rows, gain, channels, out):
-    """``Σ_n gain_n z z^T`` of each block's 2C packed numbers: ``rows (N, C·2·F)``, ``out (F, 2C, 2C)``."""
-    n_blocks = out.shape[0]
-    z = np.empty(2 * channels)
+@njit(**(JIT | {"fastmath": {"contract", "reassoc"}}))
+def add_block_grams(rows, gain, out):
+    """``Σ_n gain_n z z^T`` of each block's 2C packed numbers: ``rows (N, C·2·F)``, ``out (2C, 2C, F)``, i ≥ j only."""
+    width, n_blocks = out.shape[0], out.shape[2]
     for n in range(rows.shape[0]):
         row, weight = rows[n], gain[n]
-        for b in range(n_blocks):
-            for c in range(channels):
-                z[c] = row[2 * c * n_blocks + b]
-                z[channels + c] = row[(2 * c + 1) * n_blocks + b]
-            for i in range(2 * channels):
-                for j in range(2 * channels):
-                    out[b, i, j] += weight * z[i] * z[j]
+        for i in range(width):
+            for j in range(i + 1):
+                one, other, total = row[i * n_blocks :], row[j * n_blocks :], out[i, j]
+                for b in range(n_blocks):
+                    total[b] += weight * one[b] * other[b]

@@ -20,7 +20,7 @@ __all__ = ["Coordinate"]
 Floats = NDArray[np.float64]
 LOOK = 10
 """Sweeps between looks at the gap."""
-AT_ONCE = 24
+AT_ONCE = 16
 """Lines of Σ^xx are computed for this many frequencies at a time, or for half as many as have them."""
 SETTLED = 0.1
 """A non-convex descent has settled where the sweeps to come would move less than this share of the tolerance."""

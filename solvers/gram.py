@@ -81,10 +81,16 @@ class Gram:
                 blocks[b, : last - first, : last - first] = self.lines[first:last, first:last]
             return blocks
         stats, counts = self.moments.statistics, columns.half.weights
+        sums = np.zeros((width, width, columns.n_blocks))
         for part in self._slices():
-            add_block_grams(stats.rows[part], stats.gain[part], self.moments.image_shape[0], blocks)
-        single = counts == 1
-        channels = self.moments.image_shape[0]
+            add_block_grams(stats.rows[part], stats.gain[part], sums)
+        below, packed = (
+            np.tril_indices(width),
+            np.arange(width).reshape(-1, 2).T.ravel(),
+        )  # Re, Im of a channel by turns
+        sums[below[::-1]] = sums[below]
+        blocks[:] = sums[np.ix_(packed, packed)].transpose(2, 0, 1)
+        single, channels = counts == 1, width // 2
         blocks[single, channels:] = 0.0
         blocks[single, :, channels:] = 0.0
         return np.asarray(blocks * counts[:, None, None])

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +60,7 @@ class Point:
         s = np.empty((n, min(k, c)))
         paired = problem.coordinates.paired
         for where, part in ((paired, blocks), (~paired, blocks.real)):  # real singular vectors of a real block
-            u[where], s[where], vh[where] = np.linalg.svd(part[where])
+            u[where], s[where], vh[where] = _svd(part[where])
         s[s <= ZERO * s.max(initial=0.0)] = 0.0
         m = s.shape[1]
         return Point(problem, (u[:, :, :m] * s[:, None, :]) @ vh[:, :m], u, s, vh)
@@ -176,7 +177,7 @@ class Point:
 
     def _alone(self, x: Floats, pull: Floats) -> Floats:
         """h of each block ``(F, K, 2C)`` with the others as they are, up to a constant."""
-        s = np.linalg.svd(_complexes(x, x.shape[2] // 2), compute_uv=False)
+        s = _svd(_complexes(x, x.shape[2] // 2))[1].copy()
         s[s <= ZERO * s.max(axis=1, keepdims=True, initial=0.0)] = 0.0
         penalty = self.problem.thresholds * (s**self.problem.power).sum(axis=1)
         return np.asarray(np.sum((0.5 * (x @ self.grams) - pull) * x, axis=(1, 2)) + penalty)
@@ -192,9 +193,20 @@ def _complexes(reals: Floats, channels: int) -> Complexes:
     return np.asarray(reals[:, :, :channels] + 1j * reals[:, :, channels:])
 
 
+def _svd(blocks: NDArray[Any]) -> tuple[NDArray[Any], Floats, NDArray[Any]]:
+    """``np.linalg.svd``; numbers have theirs at once."""
+    if blocks.shape[1:] != (1, 1):
+        u, s, vh = np.linalg.svd(blocks)
+        return u, s, vh
+    s = np.abs(blocks[:, :, 0])
+    u = np.divide(blocks, s[:, :, None], out=np.ones_like(blocks), where=s[:, :, None] > 0)
+    return u, s, np.ones_like(blocks)
+
+
 def prox_blocks(blocks: Complexes, u: Floats, power: float, rank: int, kept: NDArray[np.bool_]) -> Complexes:
     """The minimiser of ``½‖Z - Y‖² + u ‖Z‖_p^p`` over rank Z ≤ ``rank`` for each of ``(F, K, C)``."""
-    left, s, right = np.linalg.svd(blocks, full_matrices=False)
+    left, s, right = _svd(blocks)
+    left, right = left[:, :, : s.shape[1]], right[:, : s.shape[1]]
     shrunk = shrink(s, u[:, None], power, kept)
     shrunk[:, rank:] = 0.0
     return np.asarray((left * shrunk[:, None, :]) @ right)
