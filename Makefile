@@ -6,7 +6,8 @@ ARGS ?=
 
 python := $(VENV)/bin/python
 suite := test,torch
-measured := flows stiffness_map scaling clock memory first_call training ensembles statistics
+measured := flows stiffness_map scaling clock memory first_call training ensembles statistics ridge group_lasso nonconvex \
+            nuclear oracle proxes
 
 .PHONY: report test test-light lint bench clean
 .DEFAULT_GOAL := report
@@ -26,7 +27,7 @@ lint: $(VENV)/.installed-dev
 	$(python) -m mypy
 	$(VENV)/bin/lint-imports
 
-bench: $(VENV)/.installed-$(suite),bench
+bench: $(VENV)/.installed-$(suite),bench,bench-solvers
 	for name in $(measured); do $(python) -m benchmarks.peers.$$name $(ARGS) || exit 1; done
 	$(python) -m benchmarks.peers.render
 

@@ -23,6 +23,8 @@ from solvers.solve import RUN, Settings, choose, to_solution
 __all__ = ["path"]
 
 Floats = NDArray[np.float64]
+DENSER, DENSE = 10.0, 1e-3
+"""The way back starts from the convex problem of depth 2 at a λ smaller by this, solved to this tolerance."""
 
 
 def path(
@@ -112,20 +114,27 @@ def _solutions(problems: list[RegularizedProblem], settings: Settings, throw: bo
 
 
 def _there_and_back(problems: list[RegularizedProblem], settings: Settings, throw: bool) -> Iterator[Solution]:
-    """Down the path with a search at each λ; then up and down, where a neighbour's solution leads to a lower one."""
+    """Down the path with a search at each λ; then from a dense start up, and down again, where that leads lower."""
     begin = time.perf_counter()
     best: list[Iterate] = []
     heights: list[float] = []
 
+    def offer(i: int, end: Iterate) -> None:
+        height = problems[i].objective_of(end.values)
+        if height < heights[i] * (1 - SAME):
+            best[i], heights[i] = end, height
+
     def improve(i: int, neighbour: int) -> None:
         end = Coordinate(polish=False).solve(problems[i], best[neighbour].values, tol=ROUGH)
         if problems[i].objective_of(end.values) < heights[i] * (1 - SAME):
-            best[i] = descend(problems[i], end.values, tol=settings.tol)
-            heights[i] = problems[i].objective_of(best[i].values)
+            offer(i, descend(problems[i], end.values, tol=settings.tol))
 
     for problem in problems:
         best.append(descend(problem, best[-1].values if best else None, tol=settings.tol))
         heights.append(problem.objective_of(best[-1].values))
+    dense = RegularizedProblem(problems[-1].moments, depth=2, lam=problems[-1].lam / DENSER)
+    start = Coordinate(polish=False).solve(dense, best[-1].values, tol=DENSE).values
+    offer(len(problems) - 1, descend(problems[-1], start, tol=settings.tol))
     for i in range(len(problems) - 2, -1, -1):
         improve(i, i + 1)
     for i in range(1, len(problems)):
