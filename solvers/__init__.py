@@ -10,6 +10,7 @@ from solvers.certificates import certify
 from solvers.closed_form import diagonal, power_law, ridge, ridge_diagonal, ridge_path, ridge_power_law
 from solvers.conic import Conic
 from solvers.coordinate import Coordinate
+from solvers.depth_path import depth_path
 from solvers.factorization import factorize
 from solvers.factorized import TrainedNetwork, train_factorized
 from solvers.irls import Reweighted
@@ -39,6 +40,7 @@ __all__ = [
     "Solution",
     "TrainedNetwork",
     "certify",
+    "depth_path",
     "diagonal",
     "factorize",
     "jump",

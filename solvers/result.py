@@ -142,7 +142,10 @@ class Solution:
 
 @dataclass(frozen=True, eq=False)
 class PathResult(Sequence[Solution]):
-    """One :class:`Solution` for each λ, in the order asked for: what :func:`solvers.path` returns."""
+    """One :class:`Solution` for each λ, or each depth, in the order asked for.
+
+    What :func:`solvers.path` and :func:`solvers.depth_path` return.
+    """
 
     solutions: tuple[Solution, ...]
 
@@ -178,10 +181,10 @@ class PathResult(Sequence[Solution]):
         return np.array([s.predictor for s in self.solutions])
 
     def plot(self) -> Figure:
-        """Coefficients over λ."""
-        from solvers.plots import plot_path
+        """Coefficients over λ, or over the depth where that changes."""
+        from solvers.plots import plot_depths, plot_path
 
-        return plot_path(self)
+        return plot_path(self) if len({s.depth for s in self.solutions}) <= 1 else plot_depths(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one ``.npz``, whole or not at all."""
