@@ -25,6 +25,20 @@ def move_column(slope, gram, row, column, step):
         line[j] += step * g[j]
 
 
+@njit(**(JIT | {"fastmath": FAST}))
+def move_row(slope, gram, row, first, steps, width):
+    """The slope after steps in one row of a block, two columns at a time: half the passes over the slope."""
+    line = slope[row]
+    for i in range(0, width - 1, 2):
+        a, b = steps[i], steps[i + 1]
+        if a != 0.0 or b != 0.0:
+            g, h = gram[first + i], gram[first + i + 1]
+            for j in range(line.size):
+                line[j] += a * g[j] + b * h[j]
+    if width % 2 and steps[width - 1] != 0.0:
+        move_column(slope, gram, row, first + width - 1, steps[width - 1])
+
+
 @njit(**JIT)
 def jump_points(curvatures, thresholds, depth, out):
     """Where the prox of each block leaves zero; infinity for a block that the data never see (ℓ_b = 0)."""
@@ -83,6 +97,7 @@ def visit_matrix(
     before,
     after,
     ratio,
+    steps,
     formed,
     wanted,
     b,
@@ -107,17 +122,14 @@ def visit_matrix(
             for c in range(channels):
                 wanted[b] = max(wanted[b], abs(after[0, k, c]) * np.sqrt(curvature))
         return 0.0
-    moved = 0.0
+    moved, width = 0.0, 2 * channels if paired else channels
     for k in range(values.shape[0]):
-        for c in range(channels):
-            for part in range(2 if paired else 1):
-                i = first + part * channels + c
-                new = after[0, k, c].imag if part else after[0, k, c].real
-                step = new - values[k, i]
-                if step != 0.0:
-                    values[k, i] = new
-                    move_column(slope, gram, k, i, step)
-                    moved += curvature * step * step
+        for c in range(width):
+            new = after[0, k, c - channels].imag if c >= channels else after[0, k, c].real
+            steps[c] = new - values[k, first + c]
+            values[k, first + c] = new
+            moved += curvature * steps[c] * steps[c]
+        move_row(slope, gram, k, first, steps, width)
     return moved
 
 
@@ -166,6 +178,7 @@ def sweep(values, slope, gram, starts, curvatures, thresholds, jumps, depth, ran
                 before,
                 after,
                 ratio,
+                targets,
                 formed[b],
                 wanted,
                 b,
