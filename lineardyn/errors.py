@@ -42,14 +42,14 @@ class Status(Enum):
         "lower it (lineardyn.max_learning_rate gives the limit at given weights)."
     )
     MAX_ITERATIONS = (
-        "The solver reached its largest number of iterations before the tolerance: loosen tol, start from a nearby "
+        "The solver reached its largest number of iterations before the tolerance: raise tol, start from a nearby "
         "solution (solvers.path), or take another method."
     )
     TIME_LIMIT = (
-        "The time allowed was over before the bounds met: the gap is what is known; allow more time, or take it."
+        "The time allowed was over before the bounds met: the gap is what is known; give it more time, or take it."
     )
     INACCURATE = (
-        "The conic solver reported an inaccurate solution: see the gap of the certificate; take another of cvxpy's "
+        "The conic solver reported an inaccurate solution: see the gap of the certificate; give another of cvxpy's "
         "solvers, or a method of this library."
     )
     WORKER_LOST = (

@@ -31,7 +31,7 @@ PLANTED = {
         by.OBJECTIVE,
     ),
     "the gap of depth 2 at depth 1": Planted(
-        "solvers.problem", "if self.depth == 1:\n            columns", "if False:\n            columns", by.GAP[1]
+        "solvers.problem", "if self.depth == 1:\n            gradient", "if False:\n            gradient", by.GAP[1]
     ),
     "a dual point of the wrong sign": Planted(
         "solvers.problem",
