@@ -222,7 +222,7 @@ def _search(problem: RegularizedProblem, settings: Settings) -> Iterate:
     total = settings.n_starts + len(given)
     with progress_bar("solve", total, shown=settings.progress) as report:
         made = (s for group in (given, starts(problem, settings.rng, settings.n_starts)) for s in group)
-        return search(problem, made, tol=settings.tol, progress=report)
+        return search(problem, made, tol=settings.tol, rng=settings.rng, progress=report)
 
 
 RUN: dict[str, Callable[[RegularizedProblem, Settings], Iterate]] = {

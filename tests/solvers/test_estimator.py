@@ -168,7 +168,7 @@ def test_a_solver_that_stopped_early_warns(monkeypatch):
 
     monkeypatch.setattr("solvers.estimator.solve", early)
     rows, targets = regression(20, 5)
-    with pytest.warns(ConvergenceWarning, match="loosen tol"):
+    with pytest.warns(ConvergenceWarning, match="raise tol"):
         FrequencyRegressor().fit(rows, targets)
 
 

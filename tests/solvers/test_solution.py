@@ -212,7 +212,7 @@ def test_damaged_bytes_are_noticed_or_harmless(result, tmp_path):
 def test_a_solver_that_stops_early_raises_with_what_it_has(monkeypatch):
     problem = RegularizedProblem(MOMENTS, depth=2, lam=0.05)
     monkeypatch.setattr(coordinate.Coordinate, "__init__", short(coordinate.Coordinate.__init__))
-    with pytest.raises(ComputationError, match=r"largest number of iterations .* loosen tol") as caught:
+    with pytest.raises(ComputationError, match=r"largest number of iterations .* raise tol") as caught:
         solve(problem)
     partial = caught.value.result
     assert caught.value.status is partial.status is Status.MAX_ITERATIONS

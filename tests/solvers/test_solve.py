@@ -274,7 +274,7 @@ def test_what_was_reached_in_too_few_steps_is_told(method, depth, monkeypatch):
     assert np.isfinite(solution.objective)
     assert np.isfinite(solution.predictor).all()
     assert solution.objective < problem.moments.target_power
-    with pytest.raises(ComputationError, match="loosen tol") as caught:
+    with pytest.raises(ComputationError, match="raise tol") as caught:
         solve(families.make_problem("coherent", depth, 0.02), method=method)  # no line of Σ^xx formed yet, as before
     assert np.array_equal(caught.value.result.predictor, solution.predictor)
     assert caught.value.status is Status.MAX_ITERATIONS
