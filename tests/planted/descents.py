@@ -107,7 +107,10 @@ PLANTED = {
         by.SWEEP[2, 3],
     ),
     "imaginary parts left where they are": Planted(
-        "solvers._coordinate_kernels", "for part in range(2 if paired else 1):", "for part in range(1):", by.SWEEP[2, 3]
+        "solvers._coordinate_kernels",
+        "width = 0.0, 2 * channels if paired else channels",
+        "width = 0.0, channels",
+        by.SWEEP[2, 3],
     ),
     "the jump for the landing": Planted(
         "solvers._coordinate_kernels",
