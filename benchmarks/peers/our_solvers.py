@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from solvers import RegularizedProblem
 
 
-def statistics(problem: Regression) -> SecondMoments:
+def statistics(problem: Regression, form: str = "auto") -> SecondMoments:
     """Made anew: nothing is kept from one timed call to the next."""
     from lineardyn import SecondMoments
 
-    return SecondMoments.from_data(problem.images, problem.targets)
+    return SecondMoments.from_data(problem.images, problem.targets, form=form)
 
 
 def problem_from_images(problem: Regression, depth: int, lam: float) -> RegularizedProblem:
@@ -30,9 +30,10 @@ def path_from_images(
     problem: Regression, depth: int, lams: Floats, *, tol: float, warm: bool = True
 ) -> Sequence[Complexes]:
     """One predictor for each λ: ``solvers.path``, or each λ alone from zero."""
-    from solvers import path, solve
+    from solvers import RegularizedProblem, path, solve
 
-    given = problem_from_images(problem, depth, float(lams[0]))
+    # of the samples form only the lines of Σ^xx are computed that sparse predictors use
+    given = RegularizedProblem(statistics(problem, "samples"), depth=depth, lam=float(lams[0]))
     if warm:
         return [solution.predictor for solution in path(given, lams, tol=tol, throw=False)]
     return [solve(given.with_lam(float(lam)), tol=tol, throw=False).predictor for lam in lams]
