@@ -19,10 +19,10 @@ from scipy.sparse.linalg import LinearOperator, minres
 
 from lineardyn.errors import ArgumentError
 from lineardyn.networks import LinearCNN
-from lineardyn.validation import Rng, as_generator, check_count, shown
+from lineardyn.validation import Rng, as_generator, check_count
 from solvers.closed_form.ridge import ridge
 from solvers.factorization import factors, pack_layers, singular_vectors
-from solvers.problem import RegularizedProblem
+from solvers.problem import RegularizedProblem, check_problem
 
 __all__ = ["TrainedNetwork", "train_factorized"]
 
@@ -121,8 +121,7 @@ def train_factorized(
     >>> bool(abs(trained.objective - solve(problem).objective) < 1e-7)
     True
     """
-    if not isinstance(problem, RegularizedProblem):
-        raise ArgumentError(f"problem is {shown(problem)}, expected a RegularizedProblem")
+    check_problem(problem)
     n_starts, generator = check_count("n_starts", n_starts), as_generator(rng)
     iterations = check_count("max_iterations", max_iterations)
     training = Training(problem, _network(problem, widths))

@@ -84,10 +84,8 @@ class Gram:
         sums = np.zeros((width, width, columns.n_blocks))
         for part in self._slices():
             add_block_grams(stats.rows[part], stats.gain[part], sums)
-        below, packed = (
-            np.tril_indices(width),
-            np.arange(width).reshape(-1, 2).T.ravel(),
-        )  # Re, Im of a channel by turns
+        below = np.tril_indices(width)
+        packed = np.arange(width).reshape(-1, 2).T.ravel()  # there Re and Im of a channel take turns
         sums[below[::-1]] = sums[below]
         blocks[:] = sums[np.ix_(packed, packed)].transpose(2, 0, 1)
         single, channels = counts == 1, width // 2

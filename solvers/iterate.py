@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lineardyn.errors import ArgumentError, Status
+from lineardyn.errors import Status
 from lineardyn.validation import check_array, check_number
-from solvers.problem import RegularizedProblem
+from solvers.problem import RegularizedProblem, check_problem
 
 __all__ = ["Iterate", "check_call", "starting_point"]
 
@@ -45,10 +45,7 @@ class Iterate:
 
 def check_call(problem: RegularizedProblem, tol: float) -> None:
     """What every solver is given."""
-    if not isinstance(problem, RegularizedProblem):
-        raise ArgumentError(
-            f"problem is a {type(problem).__name__}, expected RegularizedProblem(moments, depth=.., lam=..)"
-        )
+    check_problem(problem)
     check_number("tol", tol, minimum=0.0, strict=True)
 
 

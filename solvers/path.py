@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.errors import ArgumentError
 from lineardyn.progress import progress_bar
-from lineardyn.validation import Rng, as_generator, check_array, check_number, shown
+from lineardyn.validation import Rng, as_generator, check_array, check_number
 from solvers.closed_form import ridge_path
 from solvers.coordinate import Coordinate
 from solvers.iterate import Iterate
-from solvers.problem import RegularizedProblem
+from solvers.problem import RegularizedProblem, check_problem
 from solvers.result import PathResult, Solution
 from solvers.search import ROUGH, SAME, descend
 from solvers.solve import RUN, Settings, choose, to_solution
@@ -65,11 +65,7 @@ def path(
     >>> [int(solution.active.sum()) for solution in result]
     [0, 1, 11]
     """
-    if not isinstance(problem, RegularizedProblem):
-        raise ArgumentError(
-            f"problem is {shown(problem)}, expected a RegularizedProblem: make one with "
-            f"RegularizedProblem(moments, depth=2, lam=1.0)"
-        )
+    check_problem(problem)
     values = check_array("lams", lams, shape=(None,), why="a list of λ")
     if not len(values):
         raise ArgumentError("lams is empty, expected at least one λ")

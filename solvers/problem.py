@@ -17,9 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.errors import ArgumentError
 from lineardyn.moments import SecondMoments
-from lineardyn.validation import check_count, check_number
+from lineardyn.validation import check_count, check_number, shown
 from solvers._coordinate_kernels import jump_points
 from solvers.coordinates import Coordinates
+from solvers.penalties import penalty_power, penalty_weight, thresholds
 from solvers.predictors import ROUND_OFF
 from solvers.quadratic import Quadratic, quadratic
 
@@ -123,7 +124,7 @@ class RegularizedProblem:
     @property
     def power(self) -> float:
         """p = 2/L."""
-        return 2.0 / self.depth
+        return penalty_power(self.depth)
 
     @property
     def mu(self) -> float:
@@ -134,7 +135,7 @@ class RegularizedProblem:
     def penalty_scale(self) -> float:
         """μ/λ = L P^{-(L-1)/L}."""
         height, width = self.image_shape[1:]
-        return float(self.depth * (height * width) ** (-(self.depth - 1) / self.depth))
+        return penalty_weight(1.0, depth=self.depth, n_pixels=height * width)
 
     @property
     def max_rank(self) -> int:
@@ -164,9 +165,8 @@ class RegularizedProblem:
 
     @cached_property
     def thresholds(self) -> Floats:
-        """``(F,)``: ``u_b = ½ μ m_b^{1-p/2}``, the penalty of a block in h (m_b frequencies share it)."""
-        counts = self.coordinates.half.weights
-        return np.asarray(0.5 * self.mu * counts ** (1.0 - self.power / 2))
+        """``(F,)``: u_b, the penalty of each block in h; see :func:`solvers.penalties.thresholds`."""
+        return thresholds(self.mu, ~self.coordinates.paired, depth=self.depth)
 
     @cached_property
     def jumps(self) -> Floats:
@@ -264,5 +264,6 @@ def check_problem(problem: RegularizedProblem) -> None:
     """Refuse what is no problem, before one of its attributes is read."""
     if not isinstance(problem, RegularizedProblem):
         raise ArgumentError(
-            f"problem is a {type(problem).__name__}, expected RegularizedProblem(moments, depth=.., lam=..)"
+            f"problem is {shown(problem)}, expected a RegularizedProblem: make one with "
+            f"RegularizedProblem(moments, depth=2, lam=0.01)"
         )

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.errors import ArgumentError, ComputationError, Status
 from lineardyn.progress import progress_bar
-from lineardyn.validation import Rng, as_generator, check_choice, check_count, check_number, shown
+from lineardyn.validation import Rng, as_generator, check_choice, check_count, check_number
 from solvers.bounds import lambda_max, leaves_zero
 from solvers.certificates import certify
 from solvers.closed_form import diagonal, ridge
@@ -22,7 +22,7 @@ from solvers.coordinate import Coordinate
 from solvers.irls import Reweighted
 from solvers.iterate import Iterate
 from solvers.oracle import Exhaustive, count_alive
-from solvers.problem import RegularizedProblem
+from solvers.problem import RegularizedProblem, check_problem
 from solvers.proximal import Proximal
 from solvers.quadratic import LARGEST_GRAM
 from solvers.result import Solution
@@ -102,11 +102,7 @@ def solve(
     >>> round(solution.objective, 6), solution.certificate.kind
     (0.738428, 'global')
     """
-    if not isinstance(problem, RegularizedProblem):
-        raise ArgumentError(
-            f"problem is {shown(problem)}, expected a RegularizedProblem: make one with "
-            f"RegularizedProblem(moments, depth=2, lam=0.01)"
-        )
+    check_problem(problem)
     name = check_choice("method", method, METHODS)
     settings = Settings(
         check_count("n_starts", n_starts),

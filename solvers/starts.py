@@ -46,14 +46,10 @@ def starts(problem: RegularizedProblem, rng: np.random.Generator, n: int) -> Ite
     if made < n:
         fit = least_squares(problem)
         for i in range(n - made):
-            yield (
-                ("random rescaling", _rescaled(problem, fit, rng))
-                if i % 2
-                else (
-                    "random reweighting",
-                    _reweighted_at_random(problem, fit, rng),
-                )
-            )
+            if i % 2:
+                yield "random rescaling", _rescaled(problem, fit, rng)
+            else:
+                yield "random reweighting", _reweighted_at_random(problem, fit, rng)
 
 
 def _trains(problem: RegularizedProblem) -> bool:

@@ -19,10 +19,10 @@ from lineardyn.errors import ArgumentError
 from lineardyn.fourier import fft2
 from lineardyn.moments import SecondMoments
 from lineardyn.sources import slices
-from lineardyn.validation import check_number, shown
+from lineardyn.validation import check_number
 from solvers._prox_kernels import shrink_blocks
 from solvers.closed_form.ridge import check_moments
-from solvers.problem import RegularizedProblem
+from solvers.problem import RegularizedProblem, check_problem
 
 __all__ = ["diagonal", "is_diagonal", "ridge_diagonal", "shrink_singular_values"]
 
@@ -77,8 +77,7 @@ def diagonal(problem: RegularizedProblem, *, approximate: bool = False) -> Compl
     >>> (abs(least) - abs(shrunk)).ravel().round(3)  # λ/(√P τ)
     array([0.354, 0.354])
     """
-    if not isinstance(problem, RegularizedProblem):
-        raise ArgumentError(f"problem is {shown(problem)}, expected a RegularizedProblem")
+    check_problem(problem)
     if approximate and problem.depth > 1 and problem.image_shape[0] > 1:
         raise ArgumentError(
             f"approximate is True with {problem.image_shape[0]} channels at depth {problem.depth}, expected one "

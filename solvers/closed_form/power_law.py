@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.validation import check_count, check_number
 from solvers.closed_form.diagonal import shrink_singular_values
+from solvers.penalties import penalty_weight
 from solvers.predictors import check_predictor
 
 __all__ = ["power_law", "ridge_power_law"]
@@ -68,7 +69,7 @@ def power_law(
     start = check_predictor("least_squares", least_squares)
     inverse_tau = _inverse_power(start.shape, gamma, alpha, beta)
     depth = check_count("depth", depth)
-    mu = check_number("lam", lam, minimum=0.0) * depth * inverse_tau.size ** (-(depth - 1) / depth)
+    mu = penalty_weight(lam, depth=depth, n_pixels=inverse_tau.size)
     kept = 0 if rank is None else check_count("rank", rank)
     blocks = start.reshape(-1, *start.shape[2:])
     shrunk = shrink_singular_values(blocks, 0.5 * mu * inverse_tau.ravel(), depth, kept)

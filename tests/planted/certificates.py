@@ -40,16 +40,16 @@ EDGE_TOGETHER = check("solvers.test_bounds", "exact_where_one_frequency_explains
 
 PLANTED = {
     "√P missing in μ": Planted(
-        "solvers.problem",
-        "self.depth * (height * width) ** (-(self.depth - 1) / self.depth)",
-        "self.depth",
+        "solvers.penalties",
+        "math.pow(pixels, 1.0 / layers - 1.0)",
+        "1.0",
         CLOSED[2],
     ),
     "a conjugate pair counted once in the penalty": Planted(
-        "solvers.problem", "self.mu * counts ** (1.0 - self.power / 2)", "self.mu * counts**0.0", CLOSED[3]
+        "solvers.penalties", "2.0 ** (1.0 - 0.5 * penalty_power(depth))", "1.0", CLOSED[3]
     ),
     "a conjugate pair counted twice in the penalty": Planted(
-        "solvers.problem", "counts ** (1.0 - self.power / 2)", "counts", CLOSED[2]
+        "solvers.penalties", "2.0 ** (1.0 - 0.5 * penalty_power(depth))", "2.0", CLOSED[2]
     ),
     "Frobenius for the operator norm of the dual point": Planted(
         "solvers.duality",

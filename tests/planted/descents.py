@@ -8,15 +8,17 @@ from tests.planted.error import Planted
 PLANTED = {
     # the problem
     "√P missing in the penalty": Planted(
-        "solvers.problem", "(height * width) ** (-(self.depth - 1) / self.depth)", "1.0", by.OBJECTIVE
+        "solvers.penalties", "math.pow(pixels, 1.0 / layers - 1.0)", "1.0", by.OBJECTIVE
     ),
-    "L missing in the penalty": Planted("solvers.problem", "float(self.depth * (height", "float((height", by.OBJECTIVE),
+    "L missing in the penalty": Planted("solvers.penalties", "* layers * math.pow(", "* math.pow(", by.OBJECTIVE),
     "a pair counts as its block": Planted(
-        "solvers.problem", "counts ** (1.0 - self.power / 2)", "counts**0.0", by.OBJECTIVE
+        "solvers.penalties", "2.0 ** (1.0 - 0.5 * penalty_power(depth))", "1.0", by.OBJECTIVE
     ),
-    "a pair counts twice": Planted("solvers.problem", "counts ** (1.0 - self.power / 2)", "counts", by.OBJECTIVE),
+    "a pair counts twice": Planted(
+        "solvers.penalties", "2.0 ** (1.0 - 0.5 * penalty_power(depth))", "2.0", by.OBJECTIVE
+    ),
     "the whole penalty in half of the objective": Planted(
-        "solvers.problem", "0.5 * self.mu * counts", "self.mu * counts", by.OBJECTIVE
+        "solvers.penalties", "0.5 * weight * np.where", "weight * np.where", by.OBJECTIVE
     ),
     "entries for singular values": Planted(
         "solvers.problem",

@@ -40,11 +40,9 @@ PLANTED = {
     "a gap that is too small": Planted(
         "solvers.closed_form.ridge_path", "float(slopes[i] / lam)", "float(0.1 * slopes[i] / lam)", GAP
     ),
-    "μ without √P": Planted(
-        "solvers.problem", "(height * width) ** (-(self.depth - 1) / self.depth)", "1.0", THRESHOLD
-    ),
+    "μ without √P": Planted("solvers.penalties", "math.pow(pixels, 1.0 / layers - 1.0)", "1.0", THRESHOLD),
     "power law without √P": Planted(
-        "solvers.closed_form.power_law", "inverse_tau.size ** (-(depth - 1) / depth)", "1.0", POWER_LAW
+        "solvers.closed_form.power_law", "depth=depth, n_pixels=inverse_tau.size", "depth=depth, n_pixels=1", POWER_LAW
     ),
     "power law by half": Planted(
         "solvers.closed_form.power_law", "0.5 * mu * inverse_tau", "mu * inverse_tau", POWER_LAW
@@ -56,7 +54,7 @@ PLANTED = {
         "solvers.closed_form.diagonal", "if worst > 1.0:", "if worst > 1e30:", CORRELATED
     ),
     "weight of conjugate pairs dropped": Planted(
-        "solvers.problem", "counts ** (1.0 - self.power / 2)", "counts**0.0", PAID
+        "solvers.penalties", "2.0 ** (1.0 - 0.5 * penalty_power(depth))", "1.0", PAID
     ),
     "singular values to the power 1/(L + 1)": Planted(
         "solvers.factorization", "** (1.0 / network.depth)", "** (1.0 / (network.depth + 1))", ROUND_TRIP

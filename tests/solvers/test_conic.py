@@ -236,7 +236,10 @@ BAD = {
     "solver type": (lambda: Conic(3), r"solver is 3, expected the name"),
     "tol": (lambda: Conic(tol=-1.0), r"tol is -1"),
     "programs": (lambda: Conic(max_programs=0), r"max_programs is 0"),
-    "problem": (lambda: Conic().solve(GOOD.moments), r"problem is a SecondMoments, expected RegularizedProblem"),
+    "problem": (
+        lambda: Conic().solve(GOOD.moments),
+        r"problem is .*SecondMoments.*, expected a RegularizedProblem: make one with",
+    ),
     "rank": (
         lambda: Conic().solve(RegularizedProblem(GOOD.moments, depth=2, lam=1.0, rank=1)),
         r"rank is 1, expected None: .* no cone program",
