@@ -110,11 +110,7 @@ def _block(claim: Claim | str, seed: int, indices: Sequence[int], mutant: str | 
     from proofs_check.claims import get
 
     target = get(claim) if isinstance(claim, str) else claim
-    rows = []
-    for index in indices:
-        instance = target.instance(index, seed)
-        rows.append((target.residual_of(instance, mutant=mutant), instance_size(instance)))
-    return rows
+    return target.residuals(indices, seed, mutant=mutant)
 
 
 def _judge(claim: Claim, seed: int, mutant: str | None, rows: list[tuple[float, int]], seconds: float) -> Verdict:

@@ -3,56 +3,81 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lineardyn.errors import ArgumentError, ComputationError
-from proofs_check.verdict import Instance, Outcome
+from proofs_check.verdict import Instance, Outcome, instance_size
 
-__all__ = ["Claim", "absolute_distance", "excess", "relative_distance"]
+__all__ = ["BATCH", "Claim", "Kind", "absolute_distance", "excess", "relative_distance"]
 
 Sides = tuple[Any, Any]
+Floats = NDArray[np.float64]
+
+BATCH = 32
+"""Instances that a claim with ``batched=True`` draws at once: of one shape, so not too many."""
 
 
-def relative_distance(left: Any, right: Any) -> float:
+class Kind(Enum):
+    """What stands behind a statement; a check adds evidence, never a proof."""
+
+    PROVED = "proved"
+    OBSERVED = "observed"
+    CONJECTURE = "conjecture"
+    ERRATUM = "erratum"
+
+
+def relative_distance(left: Any, right: Any, *, n_instances: int | None = None) -> Any:
     """``max|left - right| / max(|left|, |right|)`` over all entries; 0 where both vanish.
+
+    With ``n_instances`` the leading axis counts instances, and there is one distance for each.
 
     >>> relative_distance([1.0, 2.0], [1.0, 1.0])
     0.5
     """
-    gap, scale = _largest(_gap(left, right)), max(_largest(_flat(left)), _largest(_flat(right)))
-    return gap / scale if scale > 0 else gap
+    a, b = _rows(left, n_instances), _rows(right, n_instances)
+    return _one_or_all(_over(_largest(_gap(a, b)), np.maximum(_largest(a), _largest(b))), n_instances)
 
 
-def absolute_distance(left: Any, right: Any) -> float:
+def absolute_distance(left: Any, right: Any, *, n_instances: int | None = None) -> Any:
     """``max|left - right|``: for numbers that have a scale of their own, such as an order of convergence."""
-    return _largest(_gap(left, right))
+    return _one_or_all(_largest(_gap(_rows(left, n_instances), _rows(right, n_instances))), n_instances)
 
 
-def excess(left: Any, right: Any) -> float:
+def excess(left: Any, right: Any, *, n_instances: int | None = None) -> Any:
     """By how much ``left ≤ right`` fails, relative to ``|right|``; 0 where it holds."""
-    gap, scale = _gap(left, right).real, _largest(_flat(right))
-    largest = float(np.max(gap, initial=0.0))
-    return largest / scale if scale > 0 else largest
+    a, b = _rows(left, n_instances), _rows(right, n_instances)
+    return _one_or_all(_over(np.max(_gap(a, b).real, axis=1, initial=0.0), _largest(b)), n_instances)
 
 
-def _flat(value: Any) -> NDArray[Any]:
-    return np.atleast_1d(np.asarray(value)).ravel()
+def _rows(value: Any, n_instances: int | None) -> NDArray[Any]:
+    """``(instances, entries)``."""
+    array = np.asarray(value)
+    return array.reshape(1, -1) if n_instances is None else array.reshape(n_instances, -1)
 
 
-def _gap(left: Any, right: Any) -> NDArray[Any]:
+def _one_or_all(distances: Floats, n_instances: int | None) -> Any:
+    return float(distances[0]) if n_instances is None else distances
+
+
+def _gap(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
     """``left - right``; NaN where a number is infinite or NaN, without a warning: that is judged, not hidden."""
     with np.errstate(invalid="ignore", over="ignore"):
-        difference: NDArray[Any] = _flat(left) - _flat(right)
+        difference: NDArray[Any] = left - right
         return np.where(np.isfinite(difference), difference, np.nan)
 
 
-def _largest(values: NDArray[Any]) -> float:
-    return float(np.max(np.abs(values), initial=0.0))
+def _largest(rows: NDArray[Any]) -> Floats:
+    return np.asarray(np.max(np.abs(rows), axis=1, initial=0.0))
+
+
+def _over(gaps: Floats, scales: Floats) -> Floats:
+    return gaps / np.where(scales > 0, scales, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +112,21 @@ class Claim:
         Upper bound on the instances of one check, for claims that integrate or optimise.
     counterpart
         The corrected claim of an erratum, or the erratum that a claim corrects.
+    kind
+        Proved, observed (seen in experiments, with no proof), a conjecture, or an erratum.
+    batched
+        ``draw(rng, n)`` returns ``n`` instances of one shape: every array has them along its leading axis, all else is
+        common to them; ``sides`` takes such a batch and returns arrays with the same leading axis. For claims of which
+        millions of instances are tried; :data:`BATCH` instances are drawn at once.
+    extended
+        ``sides`` in extended precision (mpmath), for one instance: judges the instances whose residual exceeds the
+        tolerance in float64, so that round-off refutes nothing.
+    attacked
+        The arrays of an instance that an adversary may move to raise the residual (:mod:`proofs_check.adversary`);
+        the hypotheses must hold whatever their entries are.
+    symbolic
+        ``symbolic(**formula)`` returns expressions of sympy that are zero if the statement is true: the exact form,
+        of small cases or of all.
     """
 
     id: str
@@ -98,42 +138,108 @@ class Claim:
     mutants: Mapping[str, Mapping[str, Any]]
     tolerance: float
     tolerance_reason: str
-    draw: Callable[[np.random.Generator], Instance] = field(repr=False)
+    draw: Callable[..., Instance] = field(repr=False)
     sides: Callable[..., Sides] = field(repr=False)
-    distance: Callable[[Any, Any], float] = field(default=relative_distance, repr=False)
+    distance: Callable[..., Any] = field(default=relative_distance, repr=False)
     smallest: tuple[Instance, ...] = field(default=(), repr=False)
     formula: Mapping[str, Any] = field(default_factory=dict)
     quantity: str = ""
     max_instances: int | None = None
     counterpart: str | None = None
+    kind: Kind = Kind.PROVED
+    batched: bool = False
+    extended: Callable[..., Sides] | None = field(default=None, repr=False)
+    attacked: tuple[str, ...] = ()
+    symbolic: Callable[..., Sequence[Any]] | None = field(default=None, repr=False)
 
     def instance(self, index: int, seed: int) -> Instance:
         """Instance number ``index`` of the stream ``seed``: the same on every machine and in every order of calls.
 
-        The generator is Philox, seeded by (seed, claim, index), so that no instance depends on any other.
+        The generator is Philox, seeded by (seed, claim, index), or by the number of its batch, so that no instance
+        depends on any other.
         """
         if index < len(self.smallest):
             return self.smallest[index]
-        sequence = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(self.id.encode()), index))
-        return self.draw(np.random.Generator(np.random.Philox(sequence)))
+        if not self.batched:
+            return self.draw(self._generator(index, seed))
+        number, row = divmod(index - len(self.smallest), BATCH)
+        return {name: _row(value, row) for name, value in self._batch(number, seed).items()}
+
+    def residuals(self, indices: Sequence[int], seed: int, *, mutant: str | None = None) -> list[tuple[float, int]]:
+        """Residual and size (count of numbers) of each instance; batches are computed as such."""
+        found: list[tuple[float, int]] = []
+        rest = list(indices)
+        while rest:
+            index = rest[0] - len(self.smallest)
+            if not self.batched or index < 0:
+                instance = self.instance(rest.pop(0), seed)
+                found.append((self.residual_of(instance, mutant=mutant), instance_size(instance)))
+                continue
+            number = index // BATCH
+            inside = [i for i in rest if i >= len(self.smallest) and (i - len(self.smallest)) // BATCH == number]
+            if rest[: len(inside)] != inside:  # out of order: one after the other
+                inside = rest[:1]
+            batch = self._batch(number, seed)
+            values, size = self._residuals_of_batch(batch, mutant), instance_size(batch) // BATCH
+            found += [(float(values[(i - len(self.smallest)) % BATCH]), size) for i in inside]
+            del rest[: len(inside)]
+        return found
 
     def both_sides(self, instance: Instance, *, mutant: str | None = None) -> Sides:
         """The two sides of the statement, or of one of its mutants."""
-        return self.sides(instance, **{**self.formula, **self._changes(mutant)})
+        if not self.batched:
+            return self.sides(instance, **self.arguments(mutant))
+        left, right = self.sides(_alone(instance), **self.arguments(mutant))
+        return np.asarray(left)[0], np.asarray(right)[0]
 
     def residual_of(self, instance: Instance, *, mutant: str | None = None) -> float:
-        """The distance of the two sides; NaN where a computation inside did not reach its end."""
+        """The distance of the two sides; NaN where a computation inside did not reach its end.
+
+        Where it exceeds the tolerance in float64 and there is an ``extended`` form, that one decides.
+        """
         try:
-            left, right = self.both_sides(instance, mutant=mutant)
+            residual = self.distance(*self.both_sides(instance, mutant=mutant))
+            if self.extended is not None and not residual <= self.tolerance:
+                residual = self.distance(*self.extended(instance, **self.arguments(mutant)))
         except (ComputationError, np.linalg.LinAlgError, FloatingPointError):
             return float("nan")
-        residual = self.distance(left, right)
-        return residual if np.isfinite(residual) else float("nan")
+        return float(residual) if np.isfinite(residual) else float("nan")
 
-    def _changes(self, mutant: str | None) -> Mapping[str, Any]:
+    def arguments(self, mutant: str | None = None) -> dict[str, Any]:
+        """The formula's keyword arguments, with the changes of a mutant."""
         if mutant is None:
-            return {}
+            return dict(self.formula)
         if mutant not in self.mutants:
             known = ", ".join(map(repr, self.mutants))
             raise ArgumentError(f"mutant is {mutant!r}, expected one of claim {self.id}'s planted errors: {known}")
-        return self.mutants[mutant]
+        return {**self.formula, **self.mutants[mutant]}
+
+    def _generator(self, number: int, seed: int) -> np.random.Generator:
+        sequence = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(self.id.encode()), number))
+        return np.random.Generator(np.random.Philox(sequence))
+
+    def _batch(self, number: int, seed: int) -> Instance:
+        return self.draw(self._generator(number, seed), BATCH)
+
+    def _residuals_of_batch(self, batch: Instance, mutant: str | None) -> Floats:
+        """One residual a row; rows that exceed the tolerance, or all if the batch fails, are looked at alone."""
+        try:
+            left, right = self.sides(batch, **self.arguments(mutant))
+            values = np.asarray(self.distance(left, right, n_instances=BATCH))
+            doubtful = ~(values <= self.tolerance) if self.extended is not None else ~np.isfinite(values)
+        except (ComputationError, np.linalg.LinAlgError, FloatingPointError):
+            values, doubtful = np.full(BATCH, np.nan), np.ones(BATCH, dtype=bool)
+        for row in np.flatnonzero(doubtful):
+            alone = {name: _row(value, row) for name, value in batch.items()}
+            values[row] = self.residual_of(alone, mutant=mutant)
+        return values
+
+
+def _row(value: Any, row: int) -> Any:
+    """One instance of a batch; numbers stay arrays, so that :func:`_alone` knows them."""
+    return np.array(value[row]) if isinstance(value, np.ndarray) else value
+
+
+def _alone(instance: Instance) -> Instance:
+    """A batch of one."""
+    return {name: value[None] if isinstance(value, np.ndarray) else value for name, value in instance.items()}

@@ -6,7 +6,7 @@ would show in the corrected claim.
 
 from __future__ import annotations
 
-from proofs_check.claim import Claim, absolute_distance
+from proofs_check.claim import Claim, Kind, absolute_distance
 from proofs_check.claims.cosines import ALTERNATING, DELAY_REASON, delay_sides
 from proofs_check.claims.fourier import (
     ONE_BY_THREE,
@@ -38,6 +38,7 @@ ERRATA = (
         source="Godfrey et al. eq 3.7, as printed",
         hypotheses=("circular convolution, kernel as large as the image", "unitary DFT over the spatial axes"),
         expected=Outcome.REFUTED,
+        kind=Kind.ERRATUM,
         mutants={"P for √P": {"power_of_p": 1.0}, "conj(ŵ) for ŵ": {"conjugate": True}},
         tolerance=ROUND_OFF,
         tolerance_reason=ROUND_OFF_REASON,
@@ -55,6 +56,7 @@ ERRATA = (
         source="Godfrey et al. eq 3.8, as printed",
         hypotheses=("unitary DFT over the spatial axes",),
         expected=Outcome.REFUTED,
+        kind=Kind.ERRATUM,
         mutants={"factor √P": {"factor_power": 0.5}, "factor 1/P": {"factor_power": -1.0}},
         tolerance=ROUND_OFF,
         tolerance_reason=ROUND_OFF_REASON + "; relative to ‖w‖‖x‖, as the sum itself may cancel",
@@ -73,6 +75,7 @@ ERRATA = (
         source="Pinson et al. eq 22, as printed",
         hypotheses=("one pure cosine a class, all frequencies different up to conjugation", "balanced, aligned start"),
         expected=Outcome.REFUTED,
+        kind=Kind.ERRATUM,
         mutants={"√2 at every frequency": {"undelayed": "none"}, "m for √m": {"exponent": 1.0}},
         tolerance=1e-12,
         tolerance_reason=DELAY_REASON,
@@ -90,6 +93,7 @@ ERRATA = (
         source="Pinson et al. appendix F, S.73, as printed",
         hypotheses=("modes on disjoint frequency sets", "kernel zero off their union"),
         expected=Outcome.REFUTED,
+        kind=Kind.ERRATUM,
         mutants={"√P dropped": {"weights": "without √P"}, "kernel alone (1 for 2)": {"factor": 0.5}},
         tolerance=1e-8,
         tolerance_reason=NORM_REASON,
@@ -108,6 +112,7 @@ ERRATA = (
         source="Pinson et al. appendix A, as it can be read",
         hypotheses=("all images of a class equal", "one-hot labels", "classes of equal size"),
         expected=Outcome.REFUTED,
+        kind=Kind.ERRATUM,
         mutants={"√K for K": {"factor": "√K"}, "exponent 1% off": {"exponent": 2.02}},
         tolerance=1e-12,
         tolerance_reason=SPECTRUM_REASON,
