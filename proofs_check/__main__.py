@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--classes", help="which classes, in this order, for instance 0,1,2,3")
     report.add_argument("--size", type=int, help="side of the images in pixels (default: 32, or as in the files)")
     report.add_argument("--runs", type=int, default=10, help="random starts of each network (default: 10)")
+    report.add_argument("--instances", type=int, default=50, help="cases of each claim (default: 50)")
     report.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
     report.add_argument("--out", type=Path, default=Path("report"), help="folder to write (default: report)")
     verbs.add_parser("list", help="the claims, and what is expected of each")
@@ -102,6 +103,7 @@ def _report(options: argparse.Namespace, console: Console) -> int:
         classes=None if options.classes is None else parse_classes(options.classes),
         size=options.size,
         runs=options.runs,
+        instances=options.instances,
         seed=options.seed,
         out=options.out,
     )

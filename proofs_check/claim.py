@@ -235,7 +235,7 @@ class Claim:
         return values
 
 
-def _row(value: Any, row: int) -> Any:
+def _row(value: Any, row: Any) -> Any:
     """One instance of a batch; numbers stay arrays, so that :func:`_alone` knows them."""
     return np.array(value[row]) if isinstance(value, np.ndarray) else value
 

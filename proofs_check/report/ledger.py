@@ -20,6 +20,13 @@ class Entry:
 
     claim: Claim
     verdict: Verdict
+    power_n: int
+    """Instances on which the planted errors were tried."""
+
+    @property
+    def found(self) -> int:
+        """How many of the planted errors were refuted."""
+        return sum(count > 0 for count in (self.verdict.power or {}).values())
 
     @property
     def as_expected(self) -> bool:
@@ -30,10 +37,11 @@ class Entry:
 def compute(
     *, n: int, seed: int, advance: Callable[[], None] = lambda: None, chosen: Sequence[Claim] | None = None
 ) -> list[Entry]:
-    """Try each claim on up to ``n`` instances."""
+    """Try each claim, and each of its planted errors, on up to ``n`` instances."""
     entries = []
     for claim in claims() if chosen is None else chosen:
-        entries.append(Entry(claim, check(claim, n=n, rng=seed)))
+        verdict = check(claim, n=n, rng=seed, power=True)
+        entries.append(Entry(claim, verdict, verdict.n))
         advance()
     return entries
 

@@ -19,9 +19,6 @@ from proofs_check.report.warmup import compile_kernels, n_parts
 
 __all__ = ["make_report"]
 
-N_INSTANCES = 50
-"""Instances of each claim."""
-
 
 def make_report(options: ReportOptions, steps: Steps) -> tuple[Path, list[ledger.Entry]]:
     """Write the report into ``options.out``, whole or not at all; return the path of index.html and the ledger.
@@ -42,7 +39,7 @@ def make_report(options: ReportOptions, steps: Steps) -> tuple[Path, list[ledger
         with steps.step("compiling", n_parts()) as advance:
             compile_kernels(advance)
         with steps.step("claims", len(claims())) as advance:
-            entries = ledger.compute(n=N_INSTANCES, seed=options.seed, advance=advance)
+            entries = ledger.compute(n=options.instances, seed=options.seed, advance=advance)
         with steps.step("cosines", 3) as advance:
             pure = []
             for size in dict.fromkeys((max(options.pixels, 8), 8)):
@@ -72,7 +69,7 @@ def make_report(options: ReportOptions, steps: Steps) -> tuple[Path, list[ledger
             arguments=options.to_dict(),
             seconds=steps.seconds,
         )
-        with steps.step("figures", sum(len(s.pictures) for s in sections)) as advance:
+        with steps.step("figures", sum(len(s.pictures) for s in sections) + len(entries)) as advance:
             write(page, folder.path, advance)
         return folder.finish() / "index.html", entries
 
@@ -98,5 +95,5 @@ def _command(options: ReportOptions) -> str:
         words += ["--classes", ",".join(map(str, options.classes))]
     if options.size is not None:
         words += ["--size", str(options.size)]
-    words += ["--runs", str(options.runs), "--seed", str(options.seed)]
+    words += ["--runs", str(options.runs), "--instances", str(options.instances), "--seed", str(options.seed)]
     return shlex.join(words)

@@ -27,6 +27,7 @@ class ReportOptions:
     classes: tuple[int, ...] | None = None
     size: int | None = None
     runs: int = 10
+    instances: int = 50
     seed: int = 0
     out: Path = Path("report")
 
@@ -35,6 +36,7 @@ class ReportOptions:
             check_data_name(name)
         _check_range("--size", self.size, 8, _MAX_SIZE)
         _check_range("--runs", self.runs, 1, 1000)
+        _check_range("--instances", self.instances, 1, 10**6)
         _check_range("--seed", self.seed, 0, 2**63 - 1)
         self._check_companions()
 
@@ -68,6 +70,7 @@ class ReportOptions:
             "classes": None if self.classes is None else list(self.classes),
             "size": self.size,
             "runs": self.runs,
+            "instances": self.instances,
             "seed": self.seed,
         }
 

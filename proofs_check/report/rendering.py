@@ -16,6 +16,7 @@ import jinja2
 import markupsafe
 
 from lineardyn.plots import save_figure
+from proofs_check.report.claim_pages import page_of, write_claim_pages
 from proofs_check.report.ledger import Entry
 from proofs_check.report.output import MARK
 from proofs_check.report.section import Picture, Section, plain
@@ -53,21 +54,29 @@ def versions() -> dict[str, str]:
 
 
 def write(page: Page, folder: Path, advance: Callable[[], None]) -> None:
-    """Write ``index.html``, ``figures/`` and ``numbers.json`` into ``folder``."""
+    """Write ``index.html``, ``figures/``, ``claims/`` and ``numbers.json`` into ``folder``."""
     sources: dict[str, str] = {}
     sizes: dict[str, tuple[int, int]] = {}
     for picture in (p for section in page.sections for p in section.pictures):
         sources[picture.name], sizes[picture.name] = _draw(picture, folder / "figures")
         advance()
+    environment = _environment()
+    html = environment.get_template("report.html").render(
+        page=page, sources=sources, sizes=sizes, versions=versions(), page_of=page_of
+    )
+    (folder / "index.html").write_text(html, encoding="utf-8", newline="\n")
+    write_claim_pages(page.entries, folder, environment, advance)
+    numbers = json.dumps(plain(_numbers(page)), indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / "numbers.json").write_text(numbers + "\n", encoding="utf-8", newline="\n")
+
+
+def _environment() -> jinja2.Environment:
     loader = jinja2.FileSystemLoader(Path(__file__).parent.parent / "templates")
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["mathematics"] = mathematics
-    html = environment.get_template("report.html").render(page=page, sources=sources, sizes=sizes, versions=versions())
-    (folder / "index.html").write_text(html, encoding="utf-8", newline="\n")
-    numbers = json.dumps(plain(_numbers(page)), indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / "numbers.json").write_text(numbers + "\n", encoding="utf-8", newline="\n")
+    return environment
 
 
 def mathematics(text: str) -> markupsafe.Markup:

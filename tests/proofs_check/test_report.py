@@ -13,8 +13,10 @@ from lineardyn.data import pure_cosines
 from lineardyn.errors import ArgumentError
 from lineardyn.fourier import fft2
 from lineardyn.moments import SecondMoments
+from proofs_check import Witness
 from proofs_check.report import ReportOptions, cosines, learning, make_report, sums
 from proofs_check.report.datasets import load_dataset
+from proofs_check.report.drawings import histogram, numbers_of, tiles_of
 from proofs_check.report.learning import dominant
 from proofs_check.report.output import MARK, ReportFolder
 from proofs_check.report.progress import Steps
@@ -26,7 +28,7 @@ from proofs_check.report.times import crossing_times, median_times
 
 
 def written(out, **changes):
-    options = ReportOptions(**{"size": 8, "runs": 2, "out": out, **changes})
+    options = ReportOptions(**{"size": 8, "runs": 2, "instances": 4, "out": out, **changes})
     with Steps(Console(quiet=True)) as steps:
         return make_report(options, steps)
 
@@ -148,7 +150,7 @@ def test_the_page_stands_alone(report):
     sources = re.findall(r'<img src="([^"]{0,30})', html)
     assert len(sources) > 20
     assert all(source.startswith(("data:image/svg+xml;base64,", "data:image/png;base64,")) for source in sources)
-    assert not re.findall(r'(?:href|src)="(?!#|data:)', html)
+    assert not re.findall(r'(?:href|src)="(?!#|data:|claims/)', html)
     assert "@import" not in html
     assert "url(" not in html
     assert "<script" not in html
@@ -168,8 +170,56 @@ def test_the_ledger_shows_each_claim_with_its_verdict(report):
     html, entries = report[1].read_text(encoding="utf-8"), report[2]
     assert {"E1", "E2", "E6", "E7", "E11"} <= {entry.claim.id for entry in entries}
     assert all(entry.as_expected for entry in entries)
-    assert html.count('<article class="claim ') == len(entries)
-    assert html.count('class="witness"') == sum(entry.verdict.witness is not None for entry in entries)
+    witnesses = [entry for entry in entries if entry.verdict.witness is not None]
+    assert html.count('<article class="claim ') == html.count('class="witness"') == len(witnesses)
+    assert html.count('<td class="outcome ') == len(entries)
+
+
+def test_each_claim_has_a_page_that_the_ledger_and_its_neighbours_link_to(report):
+    folder, _, entries = report
+    ids = {entry.claim.id for entry in entries}
+    assert {p.stem for p in (folder / "claims").glob("*.html")} == ids
+    assert set(re.findall(r'href="claims/([^"]+)\.html"', report[1].read_text(encoding="utf-8"))) == ids
+    for entry in entries:
+        html = (folder / "claims" / f"{entry.claim.id}.html").read_text(encoding="utf-8")
+        linked = re.findall(r'href="([^"]+)"', html)
+        assert all((folder / "claims" / link.split("#")[0]).exists() for link in linked), linked
+        assert html.count(f" of {entry.verdict.n}</td>") == len(entry.claim.mutants)
+
+
+def test_the_witness_beside_a_page_replays_to_its_residual(report):
+    for claim_id, entry in {entry.claim.id: entry for entry in report[2]}.items():
+        case = entry.verdict.witness or entry.verdict.worst_case
+        assert Witness.load(report[0] / "claims" / f"{claim_id}.json").replay() == case.residual
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_bars_of_the_histogram_are_the_counts_on_their_side_of_the_tolerance(seed):
+    rng = np.random.default_rng(seed)
+    tolerance = 10.0 ** -int(rng.integers(1, 14))
+    beyond = [float(tolerance * 10.0**x) for x in rng.uniform(0.01, 6, int(rng.integers(0, 5)))]
+    within = [float(0.1 * tolerance * 10.0**-x) for x in rng.uniform(0.01, 3, int(rng.integers(0, 5)))]
+    svg = str(histogram([*beyond, *within, 0.0, None], tolerance))
+    bars = re.findall(r'<rect class="(\w+)"[^>]*/><text[^>]*>(\d+)</text>', svg)
+    counted = {side: sum(int(n) for s, n in bars if s == side) for side in ("within", "beyond")}
+    assert counted == {"within": len(within) + 1, "beyond": len(beyond) + 1}  # the zero; the one without residual
+
+
+def test_tiles_draw_every_number_of_every_array():
+    instance = {
+        "text": "a case",
+        "weights": [np.ones((2, 1, 3, 1)), np.array([1.0, np.inf])],
+        "spectrum": np.array([1j, -2.0]),
+        "large": np.zeros(10_000),
+        "scale": 0.5,
+        "shape": [2, 3],
+    }
+    tiles = tiles_of(instance)
+    assert [tile.name for tile in tiles] == ["weights[0]", "weights[1]", "Re spectrum", "Im spectrum", "large"]
+    assert [tile.svg.count("<rect") for tile in tiles] == [6, 2, 2, 2, 0]
+    assert "#888888" in tiles[1].svg  # infinity has no colour
+    assert "#2166ac" in tiles[2].svg  # -2, the most negative
+    assert numbers_of(instance) == [("scale", "0.5"), ("shape", "2, 3")]
 
 
 def test_numbers_are_strict_json_that_says_how_they_were_made(report):
