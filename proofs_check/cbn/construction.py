@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from lineardyn.errors import ArgumentError
 from lineardyn.validation import check_choice, check_count, check_finite, check_number, shown
 from proofs_check.cbn.arguments import check_slope
+from proofs_check.cbn.balancing import balance_layers
 from proofs_check.cbn.network import CyclicCNN
 from proofs_check.cbn.pooling import check_pooling, reflect
 
@@ -63,8 +64,30 @@ class Bottleneck:
 
 
 @dataclass(frozen=True)
+class _Request:
+    """What was asked for besides the maps."""
+
+    radius: float
+    inner_bound: float | None
+    tol: float
+
+
+@dataclass(frozen=True)
+class _Singular:
+    """``B_ω = u s v`` and its ranks."""
+
+    u: Complexes
+    s: Floats
+    v: Complexes
+    ranks: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class _Joint:
-    """``left_ω right_ω = B_ω``, the product of the last filter of g and the first of h, through ``C`` channels."""
+    """``left_ω right_ω = B_ω``, the product of the last filter of g and the first of h, through ``C`` channels.
+
+    ``projection`` is ``P_{V_ω}``; ``offset (C,)`` is added to the signal, ``bias`` is what h then sees of it.
+    """
 
     left: Complexes
     right: Complexes
@@ -82,6 +105,7 @@ def build_bottleneck(
     pooling: ArrayLike | None = None,
     slope: float | None = None,
     positivity: str = "auto",
+    inner_bound: float | None = None,
     tol: float = 1e-12,
 ) -> Bottleneck:
     r"""``f = h∘g`` as a network of ``depth`` layers with ``‖θ‖² = L Σ_ω |m_ω|^{-2} k_ω + bounded``.
@@ -104,6 +128,10 @@ def build_bottleneck(
     positivity : {"auto", "dc", "biases"}
         How the identity layers avoid the kink where ``k_0 = 0``: one dimension of DC more, costing 1 a layer, or
         biases; "auto" takes the cheaper of both at this depth. Where ``k_0 ≥ 1`` it is always "dc" and costs nothing.
+    inner_bound : float, optional
+        A bound of ``‖g(x) - b‖`` for ``‖x‖ ≤ radius``, b the bias of the last layer of g, if one is known that is better
+        than the product of the operator norms of the layers: the offset, and with it the intercept, is smaller then.
+        It is believed.
     tol : float
         Singular values of B below ``tol`` times the largest are dropped.
 
@@ -138,10 +166,10 @@ def build_bottleneck(
     rho = check_number("radius", radius, minimum=0.0, strict=True)
     choice = check_choice("positivity", positivity, POSITIVITY)
     cut = check_number("tol", tol, minimum=0.0, maximum=0.5)
-    product = h.operator_blocks()[0] @ g.operator_blocks()[-1]
-    reach = _reach(g, rho)
+    if inner_bound is not None:
+        inner_bound = check_number("inner_bound", inner_bound, minimum=0.0)
     kinds = ("dc", "biases") if choice == "auto" else (choice,)
-    built = [_assemble(g, h, product, reach, layers, kind, cut, rho) for kind in kinds]
+    built = [_assemble(g, h, layers, kind, _Request(rho, inner_bound, cut)) for kind in kinds]
     return min(built, key=lambda b: b.network.norm())
 
 
@@ -207,33 +235,51 @@ def _reach(g: CyclicCNN, radius: float) -> float:
     return bound
 
 
-def _assemble(
-    g: CyclicCNN, h: CyclicCNN, product: Complexes, reach: float, depth: int, kind: str, tol: float, radius: float
-) -> Bottleneck:
+def _assemble(g: CyclicCNN, h: CyclicCNN, depth: int, kind: str, request: _Request) -> Bottleneck:
     """The network with one way to stay away from the kink."""
     m = g.pooling
     positive = "none" if g.slope == 1.0 else kind
-    u, s, v, ranks = _singular(product, tol)
+    last, first = g.operator_blocks()[-1], h.operator_blocks()[0]
+    factors = _singular(first @ last, request.tol)
+    ranks = factors.ranks.copy()
     if ranks.flat[0] and positive == "biases":
         positive = "dc"
-    joint = _joint(u, s, v, ranks, positive, reach)
+    joint = _joint(factors, first, positive, _reach(g, request.radius), request.inner_bound)
     if positive == "dc":
         ranks.flat[0] = max(1, int(ranks.flat[0]))
     cost = float((ranks / m**2).sum())
-    scales = _amplitudes(joint, m, cost, depth - g.depth - h.depth + 1, positive)
-    weights, biases = _identity_layers(joint, m, scales, positive)
-    last = h.operator_blocks()[0][(0,) * len(g.grid)].real @ g.biases[-1] + h.biases[0] - joint.bias
+    # the shortest network, every neuron at its cheapest scale; the channels of the bottleneck share theirs
+    weights, biases = balance_layers(
+        [*g.weights[:-1], filters_of_blocks(joint.right), filters_of_blocks(joint.left / _column(m)), *h.weights[1:]],
+        [*g.biases[:-1], joint.offset, _first_bias(g, h) - joint.bias, *h.biases[1:]],
+        together={g.depth},
+    )
+    end = g.depth
+    scales = _amplitudes(weights[end - 1 : end + 1], biases[end - 1], depth - end - h.depth + 1, positive)
+    identity = filters_of_blocks(joint.projection / _column(m))
+    between = [scale / before * identity for before, scale in zip(scales[:-1], scales[1:], strict=True)]
+    offsets = [scale * biases[end - 1] * (positive == "biases") for scale in scales[1:]]
     network = CyclicCNN(
-        [*g.weights[:-1], *weights, *h.weights[1:]],
-        [*g.biases[:-1], *biases, last, *h.biases[1:]],
+        [*weights[: end - 1], scales[0] * weights[end - 1], *between, weights[end] / scales[-1], *weights[end + 1 :]],
+        [*biases[: end - 1], scales[0] * biases[end - 1], *offsets, *biases[end:]],
         pooling=m,
         slope=g.slope,
     )
-    return Bottleneck(network, ranks, cost, network.norm() - depth * cost, positive, scales, radius)
+    return Bottleneck(network, ranks, cost, network.norm() - depth * cost, positive, scales, request.radius)
 
 
-def _singular(product: Complexes, tol: float) -> tuple[Complexes, Floats, Complexes, NDArray[np.int64]]:
-    """Singular vectors and values at each frequency, conjugate at conjugate ones, real where ω = -ω; their number."""
+def _column(m: Floats) -> Floats:
+    """``m_ω`` beside blocks."""
+    return m[..., None, None]
+
+
+def _first_bias(g: CyclicCNN, h: CyclicCNN) -> Floats:
+    """Of h after g, with the last bias of g moved into it."""
+    return np.asarray(h.weights[0].sum(axis=tuple(range(1, len(h.grid) + 1))) @ g.biases[-1] + h.biases[0])
+
+
+def _singular(product: Complexes, tol: float) -> _Singular:
+    """``U S V`` at each frequency, conjugate at conjugate ones, real where ω = -ω; what is dropped is 0 in S."""
     grid = product.shape[:-2]
     flat = product.reshape(-1, *product.shape[-2:])
     partner = reflect(np.arange(len(flat)).reshape(grid), range(len(grid))).ravel()
@@ -246,13 +292,12 @@ def _singular(product: Complexes, tol: float) -> tuple[Complexes, Floats, Comple
     s = np.where(s > tol * s.max(initial=0.0), s, 0.0)
     shape = (*grid, -1)
     ranks = np.asarray((s > 0.0).sum(axis=-1).reshape(grid), dtype=np.int64)
-    return u.reshape(*grid, *u.shape[1:]), s.reshape(shape), v.reshape(*grid, *v.shape[1:]), ranks
+    return _Singular(u.reshape(*grid, *u.shape[1:]), s.reshape(shape), v.reshape(*grid, *v.shape[1:]), ranks)
 
 
-def _joint(
-    u: Complexes, s: Floats, v: Complexes, ranks: NDArray[np.int64], positive: str, reach: float
-) -> _Joint:
+def _joint(factors: _Singular, first: Complexes, positive: str, reach: float, inner_bound: float | None) -> _Joint:
     """Balanced factors through as few channels as the largest rank, with an offset that keeps the signal positive."""
+    ranks, s = factors.ranks, factors.s
     channels, grid = max(1, int(ranks.max())), ranks.shape
     dc = (0,) * len(grid)
     frames = np.zeros((*grid, channels, channels), dtype=np.complex128)
@@ -260,11 +305,16 @@ def _joint(
     if ranks[dc]:  # the offset must lie in V_0: its first direction has all channels alike
         frames[dc] = _frame(np.ones(channels))
     kept = np.arange(channels) < ranks[..., None]
-    root = np.sqrt(s[..., :channels])
-    left = (u[..., :channels] * root[..., None, :]) @ frames.conj().swapaxes(-1, -2)
-    right = frames @ (root[..., None] * v[..., :channels, :])
-    rows = np.sqrt((filters_of_blocks(right) ** 2).sum(axis=tuple(range(1, len(grid) + 2))))
-    offset = reach * (np.full(channels, rows.max()) if ranks[dc] else rows)
+    root, u = np.sqrt(s[..., :channels]), factors.u[..., :channels]
+    left = (u * root[..., None, :]) @ frames.conj().swapaxes(-1, -2)
+    right = frames @ (root[..., None] * factors.v[..., :channels, :])
+    rows = reach * _row_norms(right)
+    if inner_bound is not None:  # right α = read (g(x) - b)
+        inverse = np.where(kept, 1.0 / np.where(kept, root, 1.0), 0.0)
+        rows = np.minimum(
+            rows, inner_bound * _row_norms(frames @ (inverse[..., None] * (u.conj().swapaxes(-1, -2) @ first)))
+        )
+    offset = np.full(channels, rows.max()) if ranks[dc] else rows
     if positive == "none":
         offset = np.zeros(channels)
     if positive == "dc" and not ranks[dc]:
@@ -274,6 +324,12 @@ def _joint(
     return _Joint(left, right, projection, offset, left[dc].real @ offset)
 
 
+def _row_norms(blocks: Complexes) -> Floats:
+    """``sup |(W x)[c, i]|`` over ``‖x‖ ≤ 1``, the same at every pixel i: the norm of the filters of channel c."""
+    filters = filters_of_blocks(blocks)
+    return np.sqrt((filters**2).sum(axis=tuple(range(1, filters.ndim))))
+
+
 def _frame(direction: Floats) -> Floats:
     """An orthonormal basis, in columns, whose first vector is along ``direction``."""
     basis, _ = np.linalg.qr(np.column_stack([direction, np.eye(len(direction))]))
@@ -281,25 +337,11 @@ def _frame(direction: Floats) -> Floats:
     return frame
 
 
-def _amplitudes(joint: _Joint, m: Floats, cost: float, count: int, positive: str) -> Floats:
+def _amplitudes(ends: list[Floats], offset: Floats, count: int, positive: str) -> Floats:
     """``a_l = a / min(l, L'-l)`` where biases set the offsets, else constant; the one factor a is the cheapest."""
     places = np.arange(count)
     shape = 1.0 / np.minimum(places + 1, count - places) if positive == "biases" else np.ones(count)
-    n = m.size
-    offsets = shape**2 if positive == "biases" else shape[:1] ** 2
-    first = float((np.abs(joint.right) ** 2).sum()) + n * float(joint.offset @ joint.offset) * float(offsets.sum())
-    last = float((np.abs(joint.left) ** 2 / m[..., None, None] ** 2).sum())
-    scale = (last / first) ** 0.25 if first > 0.0 and last > 0.0 else 1.0
-    return scale * shape
-
-
-def _identity_layers(joint: _Joint, m: Floats, scales: Floats, positive: str) -> tuple[list[Floats], list[Floats]]:
-    """From the last layer of g to the first of h: their filters, and the biases of all but the last."""
-    identity = filters_of_blocks(joint.projection / m[..., None, None])
-    weights = [filters_of_blocks(scales[0] * joint.right)]
-    biases = [scales[0] * joint.offset]
-    for before, scale in zip(scales[:-1], scales[1:], strict=True):
-        weights.append(scale / before * identity)
-        biases.append(scale * joint.offset if positive == "biases" else np.zeros(len(joint.offset)))
-    weights.append(filters_of_blocks(joint.left / (scales[-1] * m[..., None, None])))
-    return weights, biases
+    offsets = shape if positive == "biases" else shape[:1]
+    first = float((ends[0] ** 2).sum()) + float(offset @ offset) * float((offsets**2).sum())
+    last = float((ends[1] ** 2).sum())
+    return (last / first) ** 0.25 * shape if first > 0.0 and last > 0.0 else shape

@@ -221,7 +221,9 @@ def _of_network(network: CyclicCNN, s: int, tol: float) -> Downsampling:
         support.flat[0] |= bool(b.any())
         supports.append(support)
     if not supports:
-        raise ArgumentError("bottleneck has one layer, expected a hidden layer: give its blocks to ask for a linear map")
+        raise ArgumentError(
+            "bottleneck has one layer, expected a hidden layer: give its blocks to ask for a linear map"
+        )
     outside = [int((support & ~band(network.grid, s)).sum()) for support in supports]
     best = int(np.argmin(outside))
     layers = tuple(l + 1 for l, count in enumerate(outside) if count == 0)
@@ -265,9 +267,7 @@ def _reason(support: NDArray[np.bool_], s: int) -> str:
 def _low(fine: tuple[int, ...], s: int) -> tuple[NDArray[np.int64], ...]:
     """Places on the coarse grid of the frequencies of :func:`band`, in its order."""
     places = np.nonzero(band(fine, s))
-    return tuple(
-        np.where(2 * w > side, w - side, w) % (side // s) for w, side in zip(places, fine, strict=True)
-    )
+    return tuple(np.where(2 * w > side, w - side, w) % (side // s) for w, side in zip(places, fine, strict=True))
 
 
 def _coarse(blocks: NDArray[np.complex128], s: int) -> NDArray[np.complex128]:

@@ -44,7 +44,9 @@ class Interpolant:
         """``(..., C, n)`` to ``(..., C_out, n)``."""
         images = check_array("x", x)
         if images.shape[-2:] != self.direction.shape:
-            raise ArgumentError(f"x has shape {images.shape}, expected (..., {', '.join(map(str, self.direction.shape))})")
+            raise ArgumentError(
+                f"x has shape {images.shape}, expected (..., {', '.join(map(str, self.direction.shape))})"
+            )
         v = _projections(self.direction, images)
         channels = [np.interp(v, self.knots, column) for column in self.values.T]
         return np.stack(channels, axis=-2)
