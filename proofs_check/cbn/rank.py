@@ -10,7 +10,7 @@ factorisations that are there: f through the input as far as its Jacobians see i
 Jg lies in a space of dimension ``Σ_ω k_ω``; since ``|m_ω| ≤ 1``, ``Rank_CBN ≥ max_x rank Jf(x)``. It needs x in the
 interior of Ω: a finite set always factors through two frequencies (:func:`two_frequency_factorization`), which is no
 property of f. At a constant image the bound may be taken frequency by frequency, ``Σ_ω |m_ω|^{-2} rank Ĵ_ω``, but only
-if g and h have no kink there; with pooling it fails without that condition (:func:`torus_code`), so it is reported
+if g and h have no kink there; with pooling it fails without that condition (:func:`winding_code`), so it is reported
 apart [theory, section 4; Wen & Jacot, reconstructed: the paper's own formulas were not available].
 """
 
