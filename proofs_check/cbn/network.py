@@ -271,6 +271,7 @@ class CyclicCNN:
         return check_image(x, self.widths[0], self.grid)
 
     def forward(self, x: Floats) -> tuple[list[Floats], list[Floats]]:
+        """``([z_1, .., z_L], [α_0, .., α_{L-1}])`` of checked images: the pass that all others read."""
         before, read = [], [x]
         column = (-1, *(1,) * len(self.grid))
         for i, layer in enumerate(self.layers):
@@ -280,11 +281,8 @@ class CyclicCNN:
                 read.append(pool(np.where(z >= 0.0, z, self.slope * z), self.pooling))
         return before, read
 
-    def slopes(self, x: ArrayLike) -> list[Floats]:
-        """``D_l = σ_a'(z_l)`` of the hidden layers, 1 or a; 1 at a kink."""
-        return self._slopes(self.preactivations(x))
-
-    def _slopes(self, before: list[Floats]) -> list[Floats]:
+    def slopes_of(self, before: list[Floats]) -> list[Floats]:
+        """``D_l = σ_a'(z_l)`` of the hidden layers, 1 or a (1 at a kink), of what :meth:`forward` gave."""
         return [np.where(z >= 0.0, 1.0, self.slope) for z in before[:-1]]
 
     # --- derivatives ------------------------------------------------------------------------------------------------
@@ -302,7 +300,7 @@ class CyclicCNN:
         lead = before[0].shape[: before[0].ndim - d - 1]
         identity = np.eye(outputs).reshape(outputs, self.widths[-1], *self.grid)
         result = [np.broadcast_to(identity, (*lead, *identity.shape))]
-        for layer, slope in zip(self.layers[:0:-1], self._slopes(before)[::-1], strict=True):
+        for layer, slope in zip(self.layers[:0:-1], self.slopes_of(before)[::-1], strict=True):
             result.append(pool(layer.transpose(result[-1]), self.pooling) * np.expand_dims(slope, -d - 2))
         return result[::-1]
 
