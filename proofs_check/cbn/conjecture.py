@@ -1,12 +1,13 @@
 r"""Search for a counterexample to ``R⁽⁰⁾(f; Ω) = Rank_CBN(f; Ω)``: evidence, never a proof.
 
-``max_x rank Jf(x) ≤ R⁽⁰⁾ ≤ Rank_CBN`` is known (no pooling); whether the second is an equality is open. A counterexample
-needs a map whose Jacobians have a smaller rank than any factorisation, such as the *star* ``f(x)[p] = σ(x_p - max_{q≠p}
-x_q)``: at each x one pixel is lit, rank 1, but the image is n legs that meet in a point, which no line holds for n ≥ 3
-and the plane of frequencies ±1 does, ``Rank_CBN = 2``. The search takes the weights of :func:`build_bottleneck` and random
-ones and lowers ``‖θ‖² + weight · N^{-1} Σ ‖net(x) - f(x)‖²`` by L-BFGS, on samples of a ball, at two depths. What one layer
-more costs, ``(‖θ_{L'}‖² - ‖θ_L‖²)/(L' - L)``, estimates ``R⁽⁰⁾`` without its constant; it is an estimate from two upper
-bounds at a finite weight, so that even a value below the rank is only a lead [theory, section 4].
+``max_x rank Jf(x) ≤ R⁽⁰⁾ ≤ Rank_CBN`` is known (no pooling); whether the second is an equality is open. A
+counterexample needs a map whose Jacobians have a smaller rank than any factorisation, such as the *star* ``f(x)[p] =
+σ(x_p - max_{q≠p} x_q)``: at each x one pixel is lit, rank 1, but the image is n legs that meet in a point, which no
+line holds for n ≥ 3 and the plane of frequencies ±1 does, ``Rank_CBN = 2``. The search takes the weights of
+:func:`build_bottleneck`, plain and with noise, and lowers ``‖θ‖² + weight · N^{-1} Σ ‖net(x) - f(x)‖²`` by L-BFGS, on
+samples of a ball, at two depths. What one layer more costs, ``(‖θ_{L'}‖² - ‖θ_L‖²)/(L' - L)``, estimates ``R⁽⁰⁾``
+without its constant; it is an estimate from two upper bounds at a finite weight, so that even a value below the rank is
+only a lead [theory, section 4].
 
 Pooling is left out: with it the bound by the ranks of the Jacobian at constant images fails already for linear maps
 (:func:`winding_code`), while the conjecture, whose rank counts all codes, stands.
@@ -41,8 +42,8 @@ FAMILIES = ("linear", "star")
 class Trial:
     """One map at two depths.
 
-    ``rank`` is ``Rank_CBN``, ``lower`` the rank of its Jacobians; ``norms`` and ``fits`` (root mean square error relative to
-    f) are the best at each of ``depths``; ``slope`` is what one layer more costs.
+    ``rank`` is ``Rank_CBN``, ``lower`` the rank of its Jacobians; ``norms`` and ``fits`` (root mean square error
+    relative to f) are the best at each of ``depths``; ``slope`` is what one layer more costs.
     """
 
     family: str
@@ -76,7 +77,7 @@ class ConjectureSearch:
     def __str__(self) -> str:
         if self.best is None:
             return f"{self.size} networks trained, none fits: nothing can be said"
-        found = "a lead, to be followed at larger depth" if self.lead else "no counterexample found, which proves nothing"
+        found = "a lead, to be followed" if self.lead else "no counterexample found, which proves nothing"
         return (
             f"{self.size} networks trained, {self.evaluations} gradients: smallest cost of a layer over the rank "
             f"{self.best.ratio:.4f} ({self.best.family}, n = {self.best.n_pixels}): {found}"
@@ -266,9 +267,7 @@ def _widened(net: CyclicCNN, extra: int, noise: float, rng: np.random.Generator)
     return CyclicCNN(weights, biases, pooling=net.pooling, slope=net.slope)
 
 
-def penalised_cost(
-    vector: Floats, widths: Sequence[int], x: Floats, y: Floats, weight: float
-) -> tuple[float, Floats]:
+def penalised_cost(vector: Floats, widths: Sequence[int], x: Floats, y: Floats, weight: float) -> tuple[float, Floats]:
     """``‖θ‖² + weight · N^{-1} Σ ‖net(x_i) - y_i‖²`` (operator convention, ReLU, no pooling) and its gradient.
 
     ``vector`` as :meth:`CyclicCNN.parameters`, images ``(N, C, n)``. Block-circulant matrices, which are small here.

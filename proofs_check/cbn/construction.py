@@ -1,8 +1,8 @@
 r"""A network of any depth through a bottleneck: the upper bound ``R ≤ L Σ_ω |m_ω|^{-2} k_ω + const``.
 
 For ``f = h∘g`` the layers between the last of g and the first of h are identities of the bottleneck,
-``Ŵ_ω = m_ω^{-1} P_{V_ω}`` with ``V_ω = span{ĝ(x)_ω}`` of dimension ``k_ω``: each costs ``Σ_ω |m_ω|^{-2} k_ω``. They must
-not meet the kink of the activation. If ``k_0 ≥ 1``, a constant offset rides on a dimension of DC for nothing; if
+``Ŵ_ω = m_ω^{-1} P_{V_ω}`` with ``V_ω = span{ĝ(x)_ω}`` of dimension ``k_ω``: each costs ``Σ_ω |m_ω|^{-2} k_ω``. They
+must not meet the kink of the activation. If ``k_0 ≥ 1``, a constant offset rides on a dimension of DC for nothing; if
 ``k_0 = 0`` either one dimension of DC is added (1 a layer) or each layer sets its own offset by a bias, with the signal
 of layer l scaled by ``1/min(l, L-l)``, so that ``Σ n‖b_l‖²`` and ``Σ_l (a_l/a_{l-1})² - 1`` stay bounded
 [theory, section 4; Wen & Jacot, reconstructed: the paper's own formulas were not available].
@@ -129,9 +129,9 @@ def build_bottleneck(
         How the identity layers avoid the kink where ``k_0 = 0``: one dimension of DC more, costing 1 a layer, or
         biases; "auto" takes the cheaper of both at this depth. Where ``k_0 ≥ 1`` it is always "dc" and costs nothing.
     inner_bound : float, optional
-        A bound of ``‖g(x) - b‖`` for ``‖x‖ ≤ radius``, b the bias of the last layer of g, if one is known that is better
-        than the product of the operator norms of the layers: the offset, and with it the intercept, is smaller then.
-        It is believed.
+        A bound of ``‖g(x) - b‖`` for ``‖x‖ ≤ radius``, b the bias of the last layer of g, if one is known that is
+        better than the product of the operator norms of the layers: the offset, and with it the intercept, is smaller
+        then. It is believed.
     tol : float
         Singular values of B below ``tol`` times the largest are dropped.
 
@@ -327,14 +327,13 @@ def _joint(factors: _Singular, first: Complexes, positive: str, reach: float, in
 def _row_norms(blocks: Complexes) -> Floats:
     """``sup |(W x)[c, i]|`` over ``‖x‖ ≤ 1``, the same at every pixel i: the norm of the filters of channel c."""
     filters = filters_of_blocks(blocks)
-    return np.sqrt((filters**2).sum(axis=tuple(range(1, filters.ndim))))
+    return np.asarray(np.sqrt((filters**2).sum(axis=tuple(range(1, filters.ndim)))))
 
 
 def _frame(direction: Floats) -> Floats:
     """An orthonormal basis, in columns, whose first vector is along ``direction``."""
     basis, _ = np.linalg.qr(np.column_stack([direction, np.eye(len(direction))]))
-    frame: Floats = basis * np.where(np.arange(len(direction)) == 0, np.sign(basis[:, 0] @ direction), 1.0)
-    return frame
+    return np.asarray(basis * np.where(np.arange(len(direction)) == 0, np.sign(basis[:, 0] @ direction), 1.0))
 
 
 def _amplitudes(ends: list[Floats], offset: Floats, count: int, positive: str) -> Floats:

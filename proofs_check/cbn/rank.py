@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -105,9 +106,10 @@ def cbn_rank(
     Notes
     -----
     Spans: at ω ≠ 0 of ``ẑ(x)_ω``, at DC of ``ẑ(x)_0`` less its mean, since a constant may be left to h. "input": the
-    span of the rows of ``Jf(x)`` at ω: on a convex Ω, f depends on x through these alone. A sample shows at most the true
-    dimensions, so "upper" is an upper bound once there are enough points: watch that it does not grow with more of them.
-    A generic sample has the true dimensions with probability one. Source: theory, section 4.
+    span of the rows of ``Jf(x)`` at ω: on a convex Ω, f depends on x through these alone. A sample shows at most the
+    true dimensions, so that "upper" is an upper bound once there are enough points in every piece of f: watch that it
+    does not grow with more of them. Likewise "lower" may miss a piece, which leaves it a lower bound. Source: theory,
+    section 4.
 
     Examples
     --------
@@ -154,7 +156,7 @@ def cbn_rank(
 
 
 def _names(depth: int) -> list[str]:
-    return [f"layer {l}" for l in range(1, depth)] + ["output"]
+    return [f"layer {place}" for place in range(1, depth)] + ["output"]
 
 
 def _values(f: Function, x: Floats) -> Floats:
@@ -173,7 +175,7 @@ def _differences(f: Function, x: Floats, channels: int) -> Floats:
 
 def _columns(z: Floats) -> NDArray[np.complex128]:
     """``(*grid, C, N)``: what spans ``V_ω``; at DC without the mean."""
-    hat = np.moveaxis(scipy.fft.fftn(z, axes=tuple(range(2, z.ndim))), (0, 1), (-1, -2))
+    hat = np.asarray(np.moveaxis(scipy.fft.fftn(z, axes=tuple(range(2, z.ndim))), (0, 1), (-1, -2)))
     dc = (0,) * (z.ndim - 2)
     hat[dc] -= hat[dc].mean(axis=-1, keepdims=True)
     return hat
@@ -186,7 +188,7 @@ def _rows(jacobians: Floats, d: int) -> NDArray[np.complex128]:
     return np.moveaxis(flat, (0, 1), (-1, -2))
 
 
-def _count(singular: Floats, threshold: float) -> Integers:
+def _count(singular: NDArray[Any], threshold: float) -> Integers:
     """Numerical rank at each frequency: values above the share of the largest of all frequencies."""
     return np.asarray((singular > threshold * singular.max(initial=0.0)).sum(axis=-1), dtype=np.int64)
 

@@ -1,7 +1,7 @@
 r"""Finite samples factor through two frequencies: why a rank must be tested on a set with an interior.
 
-Let a finite set be closed under shifts, with no symmetric point (``x = T_p x`` with ``p ≠ 0``). Then every equivariant f
-on it is ``h∘g`` with ``g(T_t x_k) = r_k cos(2π(i - t)/n)``, ``r_k > 0`` different for each orbit: one channel, the
+Let a finite set be closed under shifts, with no symmetric point (``x = T_p x`` with ``p ≠ 0``). Then every equivariant
+f on it is ``h∘g`` with ``g(T_t x_k) = r_k cos(2π(i - t)/n)``, ``r_k > 0`` different for each orbit: one channel, the
 frequencies ±1 alone. Both maps are equivariant and continuous piecewise linear: ``g(x)[p] = φ(⟨u, T_{-p}x⟩)``, with u
 generic and φ the interpolant of the values wanted, and ``h(y)[p] = ψ(⟨u', T_{-p}y⟩)`` likewise. So the bottleneck
 rank of a finite sample is at most 2 without pooling (1 if n = 2) [theory, section 4; Wen & Jacot, reconstructed: the

@@ -1,21 +1,21 @@
 r"""A linear map that a ReLU network represents at less cost than any linear network: a code that winds.
 
-Five pixels, pooling ``m = (1, m_1, m_2)``, f the projection on frequencies ±2. Its one complex coordinate ``z = x̂_2``
-turns by ``ρ^{-2p}`` under a shift by p, ``ρ = e^{2πi/5}``. The bound by the Jacobian at constant images is
-``‖θ‖² ≥ L Σ_{±2} |m_2|^{-2(L-1)/L}``, about ``2L/m_2²``. It needs that no pre-activation vanishes there, and without this
-condition it is false:
+Five pixels, pooling ``m = (1, m_1, m_2)``, f the projection on frequencies ±2. Its one complex coordinate
+``z = x̂_2`` turns by ``ρ^{-2p}`` under a shift by p, ``ρ = e^{2πi/5}``. The bound by the Jacobian at constant images is
+``‖θ‖² ≥ L Σ_{±2} |m_2|^{-2(L-1)/L}``, about ``2L/m_2²``. It needs that no pre-activation vanishes there, and without
+this condition it is false:
 
 * ``w ~ z³/|z|²`` turns by ``ρ^{-6p} = ρ^{-p}``: it may live at frequencies ±1;
 * ``v ~ z⁵/|z|⁴`` does not turn: its two parts may live at DC;
 * the angles 3θ and 5θ together determine θ, so nothing is lost.
 
-Both are taken linear between 30 rays, ``θ_j = 2πj/30``: w runs through 10 rays three times, v through 6 rays five times.
-With the hats ``H_j(z)`` of the rays (1 on ray j, 0 on all others, ``z = Σ_j H_j(z) e^{iθ_j}``), ``w = Σ H_j e^{3iθ_j}``,
-``v = Σ H_j e^{5iθ_j}``, and h finds the hats again as ``H_j = min(A_{j mod 10}(w), B_{j mod 6}(v))``, A and B the hats of
-the rays of w and v: on the sector of rays i and i+1 only ``j = i, i+1`` have both positive, since ``j ≡ i mod 10`` and
-``j ≡ i+1 mod 6`` differ in parity. The hats are ``σ(σ(l) - σ(l - l'))`` for two linear forms, so that g has 3 layers, h
-has 4, both without bias, and f is exact. The bottleneck costs ``2/m_1² + 2`` a layer instead of ``2/m_2²``
-[theory, section 4, the caveat; the codes as piecewise linear maps and h are new].
+Both are taken linear between 30 rays, ``θ_j = 2πj/30``: w runs through 10 rays three times, v through 6 rays five
+times. With the hats ``H_j(z)`` of the rays (1 on ray j, 0 on all others, ``z = Σ_j H_j(z) e^{iθ_j}``), ``w = Σ H_j
+e^{3iθ_j}``, ``v = Σ H_j e^{5iθ_j}``, and h finds the hats again as ``H_j = min(A_{j mod 10}(w), B_{j mod 6}(v))``, A
+and B the hats of the rays of w and v: on the sector of rays i and i+1 only ``j = i, i+1`` have both positive, since ``j
+≡ i mod 10`` and ``j ≡ i+1 mod 6`` differ in parity. The hats are ``σ(σ(l) - σ(l - l'))`` for two linear forms, so that
+g has 3 layers, h has 4, both without bias, and f is exact. The bottleneck costs ``2/m_1² + 2`` a layer instead of
+``2/m_2²`` [theory, section 4, the caveat; the codes as piecewise linear maps and h are new].
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.errors import ArgumentError
-from lineardyn.validation import check_number
+from lineardyn.validation import check_count, check_number
 from proofs_check.cbn.construction import Bottleneck, build_bottleneck, filters_of_blocks
 from proofs_check.cbn.network import CyclicCNN
 from proofs_check.cbn.pooling import check_pooling
@@ -61,7 +61,8 @@ class WindingCode:
 
     def linear_norm(self, depth: int) -> float:
         """``2 L |m_2|^{-2(L-1)/L}``: the cheapest linear network, and the bound at images without a kink."""
-        return 2.0 * depth * (self.linear_cost / 2.0) ** ((depth - 1) / depth)
+        layers = check_count("depth", depth)
+        return float(2.0 * layers * (self.linear_cost / 2.0) ** ((layers - 1) / layers))
 
 
 def winding_code(pooling: ArrayLike = (1.0, 0.9, 0.5, 0.5, 0.9)) -> WindingCode:
@@ -105,7 +106,7 @@ def _network(layers: list[Complexes], m: Floats) -> CyclicCNN:
 
 
 def _forms(rays: int, j: int) -> tuple[complex, complex]:
-    """c, c' with ``l = Im(c z)`` (0 on ray j-1, 1 on ray j) and ``l - l' = Im(c' z)`` (l' is 0 on ray j+1, 1 on ray j)."""
+    """c, c' with ``l = Im(c z)``, ``l - l' = Im(c' z)``: l is 0 on ray j-1, l' on ray j+1, both are 1 on ray j."""
     step = 2.0 * np.pi / rays
     turn = np.exp(-1j * step * j)
     return complex(turn * np.exp(1j * step) / np.sin(step)), complex(2.0 * np.cos(step) * turn / np.sin(step))
