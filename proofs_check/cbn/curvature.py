@@ -107,11 +107,11 @@ def sharpness(net: CyclicCNN, data: Sequence[ArrayLike], *, loss: str = "regress
     """
     pair = check_data(net, data)
     check_choice("loss", loss, LOSSES)
-    size = net.parameters().size
+    generator, size = as_generator(rng), net.parameters().size
     if size <= _DENSE:
         hessian = np.stack([hessian_product(net, pair, row, loss=loss) for row in np.eye(size)])
         return float(np.linalg.eigvalsh(0.5 * (hessian + hessian.T))[-1])
-    start = as_generator(rng).standard_normal(size)
+    start = generator.standard_normal(size)
     if not hessian_product(net, pair, start, loss=loss).any():
         return 0.0  # nothing depends on the parameters to second order: Lanczos could not start
 

@@ -345,8 +345,9 @@ class CyclicCNN:
         ArgumentError
             As :meth:`constant_slopes`.
         """
-        product = self.layers[0].blocks
-        for layer, slope in zip(self.layers[1:], self.constant_slopes(x), strict=True):
+        slopes, lead = self.constant_slopes(x), np.shape(x)[: -1 - len(self.grid)]
+        product = np.broadcast_to(self.layers[0].blocks, (*lead, *self.layers[0].blocks.shape))
+        for layer, slope in zip(self.layers[1:], slopes, strict=True):
             rows = np.expand_dims(slope, tuple(range(-1 - len(self.grid), -1)))[..., None]
             product = layer.blocks @ (self.pooling[..., None, None] * rows * product)
         return product
