@@ -157,7 +157,7 @@ def build_bottleneck(
     >>> round(long.cost_per_layer, 3), bool(abs(long.intercept - short.intercept) < 1e-9)
     (3.404, True)
     """
-    g, h, m, a = _checked(inner, outer, pooling, slope)
+    g, h = _checked(inner, outer, pooling, slope)
     layers = check_count("depth", depth)
     if layers < g.depth + h.depth:
         raise ArgumentError(
@@ -175,25 +175,27 @@ def build_bottleneck(
 
 def _checked(
     inner: CyclicCNN | ArrayLike, outer: CyclicCNN | ArrayLike, pooling: ArrayLike | None, slope: float | None
-) -> tuple[CyclicCNN, CyclicCNN, Floats, float]:
+) -> tuple[CyclicCNN, CyclicCNN]:
     """g and h as networks of one grid, pooling and slope."""
-    given = [net for net in (inner, outer) if isinstance(net, CyclicCNN)]
-    m = given[0].pooling if given and pooling is None else pooling
-    a = check_slope(0.0 if slope is None and not given else given[0].slope if slope is None else slope)
+    given = {k: net for k, net in {"inner": inner, "outer": outer}.items() if isinstance(net, CyclicCNN)}
+    for name, net in given.items():
+        if net.strides[0] != 1:
+            raise ArgumentError(f"{name} is strided, expected a network with all layers on one grid")
+    first = next(iter(given.values()), None)
+    m = first.pooling if first is not None and pooling is None else pooling
+    a = check_slope(slope if slope is not None else 0.0 if first is None else first.slope)
     g, h = as_network(inner, name="inner", pooling=m, slope=a), as_network(outer, name="outer", pooling=m, slope=a)
     if g.grid != h.grid:
         raise ArgumentError(f"outer has grid {h.grid}, expected {g.grid}: the pixels of inner")
     if g.widths[-1] != h.widths[0]:
         raise ArgumentError(f"outer takes {h.widths[0]} channels, expected {g.widths[-1]}: as many as inner gives")
     eigenvalues = check_pooling(m, g.grid)
-    for name, net in (("inner", g), ("outer", h)):
-        if net.strides[0] != 1:
-            raise ArgumentError(f"{name} is strided, expected a network with all layers on the grid {g.grid}")
+    for name, net in given.items():
         if net.slope != a:
             raise ArgumentError(f"{name} has slope {net.slope:g}, expected {a:g}: one activation for all layers")
         if not np.array_equal(net.pooling, eigenvalues):
             raise ArgumentError(f"{name} has another pooling, expected one pooling for all layers")
-    return g, h, eigenvalues, a
+    return g, h
 
 
 def as_network(
