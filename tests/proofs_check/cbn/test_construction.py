@@ -72,7 +72,8 @@ def test_the_network_is_h_after_g_on_the_ball(case, more, radius, kind):
     g, h, rng = case
     built = build_bottleneck(g, h, depth=g.depth + h.depth + more, radius=radius, positivity=kind)
     x = in_ball(rng, 12, g.widths[0], g.grid, radius)
-    wanted = np.stack([mirrored(h).run(mirrored(g).run(image)[0][-1])[0][-1] for image in x])
+    first, second = mirrored(g), mirrored(h)
+    wanted = np.stack([second.run(first.run(image)[0][-1])[0][-1] for image in x])
     assert built.network.depth == g.depth + h.depth + more
     assert error(built.network(x).reshape(len(x), -1), wanted) <= CLOSE
     between = built.network.preactivations(x)[g.depth - 1 : g.depth + more]
