@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.validation import Rng, check_number
@@ -129,5 +128,4 @@ def _activation_sums(net: CyclicCNN, images: Floats) -> Floats:
 
 def _nonnegative(net: CyclicCNN) -> bool:
     """Whether the filter of M has no negative entry, up to round-off."""
-    kernel = scipy.fft.ifftn(net.pooling).real
-    return bool(kernel.min() >= -1e-14)
+    return bool(net.pool.kernel.min() >= -1e-14)

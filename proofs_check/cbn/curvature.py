@@ -13,7 +13,6 @@ from lineardyn.validation import Rng, as_generator, check_array, check_choice, s
 from proofs_check.cbn.arguments import check_image
 from proofs_check.cbn.bounds import check_cyclic
 from proofs_check.cbn.network import CyclicCNN
-from proofs_check.cbn.pooling import pool
 
 __all__ = ["LOSSES", "check_data", "hessian_product", "loss_factor", "loss_gradient", "sharpness", "training_loss"]
 
@@ -60,7 +59,7 @@ def loss_gradient(net: CyclicCNN, data: Sequence[ArrayLike], *, loss: str = "reg
     slopes = net.slopes_of(before)
     errors = [loss_factor(loss, len(images)) * (before[-1] - targets)]
     for layer, slope in zip(net.layers[:0:-1], slopes[::-1], strict=True):
-        errors.append(slope * pool(layer.transpose(errors[-1]), net.pooling))
+        errors.append(slope * net.pool(layer.transpose(errors[-1])))
     return _flat(net, [(errors[::-1], read)], errors[::-1])
 
 
@@ -81,8 +80,8 @@ def hessian_product(
     steps = zip(net.layers[:0:-1], direction.layers[:0:-1], slopes[::-1], strict=True)
     for layer, change, slope in steps:
         through = layer.transpose(changes[-1]) + change.transpose(errors[-1])
-        changes.append(slope * pool(through, net.pooling))
-        errors.append(slope * pool(layer.transpose(errors[-1]), net.pooling))
+        changes.append(slope * net.pool(through))
+        errors.append(slope * net.pool(layer.transpose(errors[-1])))
     return _flat(net, [(changes[::-1], read), (errors[::-1], moved_read)], changes[::-1])
 
 
@@ -137,7 +136,7 @@ def _along(
     for i, (layer, change) in enumerate(zip(net.layers, direction.layers, strict=True)):
         z = layer(moved_read[i]) + change(read[i]) + direction.biases[i].reshape(column)
         if i + 1 < net.depth:
-            moved_read.append(pool(slopes[i] * z, net.pooling))
+            moved_read.append(net.pool(slopes[i] * z))
     return z, moved_read
 
 

@@ -29,7 +29,7 @@ from proofs_check.cbn.arguments import (
     constant_channels,
 )
 from proofs_check.cbn.convolution import Convolution
-from proofs_check.cbn.pooling import check_grid, check_pooling, pool
+from proofs_check.cbn.pooling import Pooling, check_grid, check_pooling
 
 __all__ = ["CyclicCNN", "NtkTrace"]
 
@@ -117,18 +117,21 @@ class CyclicCNN:
     ) -> None:
         filters, steps = check_layers(weights, strides)
         layers = tuple(Convolution(w, s) for w, s in zip(filters, steps, strict=True))
+        m = check_pooling(pooling, layers[-1].grid_in)
         values = {
             "weights": filters,
             "biases": check_biases(biases, [len(w) for w in filters]),
-            "pooling": check_pooling(pooling, layers[-1].grid_in),
+            "pooling": m,
             "slope": check_slope(slope),
             "strides": steps,
             "layers": layers,
+            "pool": Pooling(m),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
     layers: tuple[Convolution, ...] = field(init=False, repr=False)
+    pool: Pooling = field(init=False, repr=False)
 
     @classmethod
     def random(
@@ -278,7 +281,7 @@ class CyclicCNN:
             z = layer(read[-1]) + self.biases[i].reshape(column)
             before.append(z)
             if i + 1 < self.depth:
-                read.append(pool(np.where(z >= 0.0, z, self.slope * z), self.pooling))
+                read.append(self.pool(np.where(z >= 0.0, z, self.slope * z)))
         return before, read
 
     def slopes_of(self, before: list[Floats]) -> list[Floats]:
@@ -301,7 +304,7 @@ class CyclicCNN:
         identity = np.eye(outputs).reshape(outputs, self.widths[-1], *self.grid)
         result = [np.broadcast_to(identity, (*lead, *identity.shape))]
         for layer, slope in zip(self.layers[:0:-1], self.slopes_of(before)[::-1], strict=True):
-            result.append(pool(layer.transpose(result[-1]), self.pooling) * np.expand_dims(slope, -d - 2))
+            result.append(self.pool(layer.transpose(result[-1])) * np.expand_dims(slope, -d - 2))
         return result[::-1]
 
     def constant_slopes(self, x: ArrayLike) -> list[Floats]:

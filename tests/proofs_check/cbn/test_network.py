@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lineardyn import LinearCNN
 from lineardyn.errors import ArgumentError
-from proofs_check.cbn import CyclicCNN, convolution, pooling_eigenvalues
+from proofs_check.cbn import CyclicCNN, convolution, pooling, pooling_eigenvalues
 from proofs_check.cbn.convolution import Convolution
 from tests.oracles import EPS, error
 from tests.proofs_check.cbn import nets as own
@@ -28,8 +28,9 @@ seeds = st.integers(0, 2**20)
 
 @pytest.fixture(params=[0, 1 << 20], ids=["transforms", "matrices"])
 def either_way(request, monkeypatch):
-    """Layers multiply by transforms when they are large and by their matrix when small: both, for all sizes."""
+    """Layers and pooling multiply by transforms when large and by their matrix when small: both, for all sizes."""
     monkeypatch.setattr(convolution, "_DENSE", request.param)
+    monkeypatch.setattr(pooling, "_DENSE", request.param)
 
 
 # --- layers ---------------------------------------------------------------------------------------------------------
