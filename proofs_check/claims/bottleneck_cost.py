@@ -11,43 +11,28 @@ from numpy.typing import NDArray
 from proofs_check.cbn import cost_expansion, representation_cost
 from proofs_check.claim import Claim, excess
 from proofs_check.claims.cyclic_space import (
+    NETWORK,
+    RECONSTRUCTED,
     balanced_filters,
     blocks,
     constant_network,
     dft,
     draw_grid,
     draw_pooling,
+    layer_sizes,
     operator,
     pooling_matrix,
     singular_values,
+    weighted_cost,
 )
 from proofs_check.instances import draw_scale
 from proofs_check.verdict import Instance, Outcome
 from solvers.penalties import penalty_weight, schatten_power
 
-__all__ = ["COST_CLAIMS", "RECONSTRUCTED", "weighted_cost"]
+__all__ = ["COST_CLAIMS"]
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
-
-RECONSTRUCTED = "Wen & Jacot, reconstructed: the paper's own formula was not available"
-NETWORK = ("filters as large as the image, circular", "pooling translation-invariant, 0 < |m_ω| ≤ 1, m_0 = 1")
-
-
-def weighted_cost(
-    singular: Floats, pooling: Floats, depth: int, *, pooling_power: float = 2.0, power: float = 2.0, layers: float = 0.0
-) -> Floats:
-    """``(L + layers) Σ_ω |m_ω|^{-pooling_power (L-1)/L} Σ_i s_i^{power/L}`` of ``(.., n, r)`` singular values; 0^p = 0."""
-    kept = singular > 0
-    terms = np.where(kept, np.where(kept, singular, 1.0) ** (power / depth), 0.0).sum(axis=-1)
-    weights = np.abs(pooling) ** (-pooling_power * (depth - 1) / depth)
-    return np.asarray((depth + layers) * (weights * terms).sum(axis=-1))
-
-
-def layer_sizes(weights: Floats, grid: Sequence[int]) -> Floats:
-    """Product of the layers' Frobenius norms: the size of what round-off leaves in their product."""
-    return np.asarray(np.prod(np.sqrt((operator(weights, grid) ** 2).sum(axis=(-2, -1))), axis=-1))
-
 
 def product_of_layers(instance: Instance) -> Floats:
     """``W_L M W_{L-1} .. M W_1`` as a dense matrix."""

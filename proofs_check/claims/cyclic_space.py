@@ -18,6 +18,8 @@ from proofs_check.verdict import Instance
 
 __all__ = [
     "GRIDS",
+    "NETWORK",
+    "RECONSTRUCTED",
     "balanced_filters",
     "blocks",
     "constant_network",
@@ -26,11 +28,13 @@ __all__ = [
     "draw_pooling",
     "even",
     "jacobians",
+    "layer_sizes",
     "operator",
     "pooling_matrix",
     "preactivations",
     "singular_values",
     "squared_norm",
+    "weighted_cost",
 ]
 
 Floats = NDArray[np.float64]
@@ -38,6 +42,8 @@ Complexes = NDArray[np.complex128]
 
 GRIDS = ((1,), (2,), (3,), (4,), (5,), (6,), (2, 2), (2, 3), (3, 2), (1, 4), (3, 3))
 """One and two dimensions, odd, even and flat, down to a single pixel."""
+RECONSTRUCTED = "Wen & Jacot, reconstructed: the paper's own formula was not available"
+NETWORK = ("filters as large as the image, circular", "pooling translation-invariant, 0 < |m_ω| ≤ 1, m_0 = 1")
 KEPT = 1e-11
 """Singular values below this share of the product of the layers' norms are round-off: ``s^{2/L}`` would blow them up."""
 
@@ -144,6 +150,21 @@ def singular_values(matrices: NDArray[Any], largest: ArrayLike) -> Floats:
     return np.where(found > floor.reshape(floor.shape + (1,) * (found.ndim - floor.ndim)), found, 0.0)
 
 
+def weighted_cost(
+    singular: Floats, pooling: Floats, depth: int, *, pooling_power: float = 2.0, power: float = 2.0, layers: float = 0.0
+) -> Floats:
+    """``(L + layers) Σ_ω |m_ω|^{-pooling_power (L-1)/L} Σ_i s_i^{power/L}`` of ``(.., n, r)`` singular values; 0^p = 0."""
+    kept = singular > 0
+    terms = np.where(kept, np.where(kept, singular, 1.0) ** (power / depth), 0.0).sum(axis=-1)
+    weights = np.abs(pooling) ** (-pooling_power * (depth - 1) / depth)
+    return np.asarray((depth + layers) * (weights * terms).sum(axis=-1))
+
+
+def layer_sizes(weights: Floats, grid: Sequence[int]) -> Floats:
+    """Product of the layers' Frobenius norms: the size of what round-off leaves in their product."""
+    return np.asarray(np.prod(np.sqrt((operator(weights, grid) ** 2).sum(axis=(-2, -1))), axis=-1))
+
+
 def even(values: NDArray[Any], grid: Sequence[int]) -> NDArray[Any]:
     """Half the sum of ``values[.., ω]`` and ``values[.., -ω]``."""
     turned = _differences(tuple(grid))[0]  # the pixel 0 - j
@@ -187,24 +208,31 @@ def balanced_filters(target: Complexes, pooling: Floats, depth: int, grid: Seque
     return np.asarray(filters.real)
 
 
-def constant_network(rng: np.random.Generator, n: int, *, max_pixels: int = 9, max_depth: int = 5) -> Instance:
+def constant_network(
+    rng: np.random.Generator, n: int, *, max_pixels: int = 9, max_depth: int = 5, isometric: bool = False, pooled: float = 1.0
+) -> Instance:
     """``n`` networks of one shape, and a constant image: near the least cost, or any.
 
     Keys: ``grid``, ``weights (n, L, C, pixels, C)``, ``biases (n, L, C)``, ``pooling (n, pixels)``, ``slope (n,)``,
     ``level (n, C)`` (the constant image) and ``ripple (n, C, pixels)`` (what may be added to it). Half of them are
-    balanced, with all pre-activations positive at the image, up to noise of size 0, 0.01 or 0.3: there the lower
-    bounds are equalities. A quarter of these has frequencies that vanish.
+    balanced, with all pre-activations of one sign at the image, up to noise of size 0, 0.01 or 0.3: there the lower
+    bounds are equalities (a negative sign: up to the slope). A quarter of these has frequencies that vanish. ``isometric``: the map of the balanced ones
+    has the singular values ``1/|m_ω|`` or 0; ``pooled``: the share of those that pool.
     """
     grid = draw_grid(rng, max_pixels=max_pixels)
     pixels, channels, depth = int(np.prod(grid)), int(rng.integers(1, 4)), int(rng.integers(1, max_depth + 1))
-    pooling = draw_pooling(rng, grid, n)
+    pooling = np.where(rng.random((n, 1)) < pooled, draw_pooling(rng, grid, n), 1.0)
     target = rng.standard_normal((n, channels, pixels, channels))
     spectra = np.einsum("wi,...oic->...woc", dft(grid), target) * np.sqrt(pixels)
     mute = (rng.random((n, 1)) < 0.25) & (even(rng.random((n, pixels)), grid) < 0.5)
+    gains = rng.uniform(0.3, 3.0, (n, 1, channels))
+    if isometric:
+        left, _, right = np.linalg.svd(spectra)
+        spectra, gains = left @ right / np.abs(pooling)[..., None, None], np.ones((n, 1, channels))
     spectra = np.where(mute[..., None, None], 0.0, spectra)
-    spectra[:, 0] = np.eye(channels) * rng.uniform(0.3, 3.0, (n, 1, channels))
+    spectra[:, 0] = np.eye(channels) * gains
     size = rng.choice([0.0, 0.01, 0.3], n)
-    scale = 10.0 ** rng.uniform(-1, 1, n)
+    scale = np.ones(n) if isometric else 10.0 ** rng.uniform(-1, 1, n)
     near = balanced_filters(scale[:, None, None, None] * spectra, pooling, depth, grid)
     noise = rng.standard_normal(near.shape) / np.sqrt(pixels * channels)
     free = rng.random(n) < 0.5
@@ -216,6 +244,6 @@ def constant_network(rng: np.random.Generator, n: int, *, max_pixels: int = 9, m
         "biases": 0.5 * share[:, None, None] * rng.standard_normal((n, depth, channels)),
         "pooling": pooling,
         "slope": rng.choice([0.0, 0.1, -0.5, 0.9], n),
-        "level": rng.uniform(0.5, 2.0, (n, channels)) * np.where(free, rng.choice([-1.0, 1.0], n), 1.0)[:, None],
+        "level": rng.uniform(0.5, 2.0, (n, channels)) * np.where(rng.random((n, 1)) < 0.25, -1.0, 1.0),
         "ripple": 0.1 * share[:, None, None] * rng.standard_normal((n, channels, pixels)),
     }
