@@ -251,11 +251,11 @@ class CyclicCNN:
 
     def preactivations(self, x: ArrayLike) -> list[Floats]:
         """``z_1, .., z_L``; the last is f(x)."""
-        return self._forward(self._image(x))[0]
+        return self.forward(self._image(x))[0]
 
     def activations(self, x: ArrayLike) -> list[Floats]:
         """``α_0 = x, α_1, .., α_{L-1}``: what each layer reads, after the pooling."""
-        return self._forward(self._image(x))[1]
+        return self.forward(self._image(x))[1]
 
     def kinks(self, x: ArrayLike) -> Floats:
         """Smallest ``|z_l|`` of the hidden layers, ``(...)``: 0 at a kink; infinite where there is none (L = 1)."""
@@ -263,14 +263,14 @@ class CyclicCNN:
         lead = image.shape[: image.ndim - len(self.grid) - 1]
         smallest = np.full(lead, np.inf)
         if self.slope != 1.0:
-            for z in self._forward(image)[0][:-1]:
+            for z in self.forward(image)[0][:-1]:
                 smallest = np.minimum(smallest, np.abs(z).reshape(*lead, -1).min(axis=-1))
         return smallest
 
     def _image(self, x: ArrayLike) -> Floats:
         return check_image(x, self.widths[0], self.grid)
 
-    def _forward(self, x: Floats) -> tuple[list[Floats], list[Floats]]:
+    def forward(self, x: Floats) -> tuple[list[Floats], list[Floats]]:
         before, read = [], [x]
         column = (-1, *(1,) * len(self.grid))
         for i, layer in enumerate(self.layers):
@@ -292,11 +292,11 @@ class CyclicCNN:
     def jacobian(self, x: ArrayLike) -> Floats:
         """``∂f/∂x`` at x: ``(..., C_L, *grid, C_0, *grid)``; at a kink the derivative from the right of σ."""
         image = self._image(x)
-        rows = self.layers[0].transpose(self._backward(self._forward(image)[0])[0])
+        rows = self.layers[0].transpose(self.output_jacobians(self.forward(image)[0])[0])
         lead = image.shape[: image.ndim - len(self.grid) - 1]
         return rows.reshape(*lead, self.widths[-1], *self.grid, self.widths[0], *self.grid)
 
-    def _backward(self, before: list[Floats]) -> list[Floats]:
+    def output_jacobians(self, before: list[Floats]) -> list[Floats]:
         """``B_l = ∂f/∂z_l``, ``(..., C_L n, C_l, *grid_l)``, layer 1 first: ``B_{l-1} = B_l W_l M D_{l-1}``."""
         d, outputs = len(self.grid), self.widths[-1] * self.n_pixels
         lead = before[0].shape[: before[0].ndim - d - 1]
@@ -360,11 +360,11 @@ class CyclicCNN:
         with zeros between the coarse pixels.
         """
         image = self._image(x)
-        before, read = self._forward(image)
+        before, read = self.forward(image)
         d = len(self.grid)
         lead, pixels = image.shape[: image.ndim - d - 1], tuple(range(-d, 0))
         weights, biases = [], []
-        for layer, alpha, jacobian in zip(self.layers, read, self._backward(before), strict=True):
+        for layer, alpha, jacobian in zip(self.layers, read, self.output_jacobians(before), strict=True):
             left, right = layer.spectra(jacobian, alpha)
             power = (np.abs(left) ** 2).sum(axis=(-d - 2, -d - 1)) / math.prod(layer.grid)
             weights.append(((np.abs(right) ** 2).sum(axis=-d - 1) * power).reshape(*lead, -1).sum(axis=-1))
