@@ -83,7 +83,7 @@ def operator(filters: Floats, grid: Sequence[int]) -> Floats:
 def pooling_matrix(eigenvalues: Floats, grid: Sequence[int]) -> Floats:
     """``M[i, j] = (1/n) Σ_ω m_ω cos(2π ω·(i - j)/n)`` ``(.., n, n)`` of even eigenvalues ``(.., n)``."""
     waves = dft(tuple(grid))
-    return np.asarray(np.einsum("wi,...w,wj->...ij", waves.conj(), eigenvalues, waves, optimize=True).real)
+    return np.asarray(((waves.conj().T * eigenvalues[..., None, :]) @ waves).real)
 
 
 def preactivations(network: Instance, image: Floats) -> list[Floats]:
@@ -132,7 +132,8 @@ def blocks(matrix: Floats, grid: Sequence[int]) -> Complexes:
     waves = dft(tuple(grid))
     n = len(waves)
     split = matrix.reshape(*matrix.shape[:-2], matrix.shape[-2] // n, n, matrix.shape[-1] // n, n)
-    return np.asarray(np.einsum("wi,...oicj,wj->...woc", waves, split, waves.conj(), optimize=True))
+    half = np.moveaxis(split, -3, -2) @ waves.conj().T  # (.., o, c, i, w)
+    return np.asarray(np.moveaxis((half * waves.T).sum(axis=-2), -1, -3))
 
 
 def squared_norm(network: Instance) -> Floats:
@@ -238,12 +239,14 @@ def constant_network(
     free = rng.random(n) < 0.5
     share = np.where(free, 1.0, size)
     weights = np.where(free, 0.0, 1.0)[:, None, None, None, None] * near + share[:, None, None, None, None] * noise
+    slope = rng.choice([0.0, 0.1, -0.5, 0.9], n)
+    negative = (rng.random(n) < 0.25) & ((slope != 0.0) | free)  # a dead layer would put the next one on its kink
     return {
         "grid": grid,
         "weights": weights,
         "biases": 0.5 * share[:, None, None] * rng.standard_normal((n, depth, channels)),
         "pooling": pooling,
-        "slope": rng.choice([0.0, 0.1, -0.5, 0.9], n),
-        "level": rng.uniform(0.5, 2.0, (n, channels)) * np.where(rng.random((n, 1)) < 0.25, -1.0, 1.0),
+        "slope": slope,
+        "level": rng.uniform(0.5, 2.0, (n, channels)) * np.where(negative, -1.0, 1.0)[:, None],
         "ripple": 0.1 * share[:, None, None] * rng.standard_normal((n, channels, pixels)),
     }
