@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proofs_check.cbn import CyclicCNN
+from proofs_check.cbn.downsampling import polyphase
 from proofs_check.claim import Claim
 from proofs_check.claims.cyclic_space import RECONSTRUCTED, preactivations, squared_norm
 from proofs_check.instances import draw_scale
@@ -74,56 +75,70 @@ def draw_polyphase(rng: np.random.Generator) -> Instance:
     }
 
 
-def phases(grid: tuple[int, ...], stride: int) -> list[tuple[int, ...]]:
-    """``r`` of ``x'[(c, r), j] = x[c, sj + r]``, in the order in which the channels are laid out."""
-    return [tuple(map(int, r)) for r in np.ndindex(*[stride] * len(grid))]
-
-
-def polyphase(instance: Instance, *, sign: int = 1, biased: bool = True) -> CyclicCNN:
-    """The same function with hidden layers on every s-th pixel and s^d times as many channels.
-
-    ``w'[(o, r), j, (c, q)] = w[o, sj + r - q, c]``; the first layer has only r, the last only q.
-    """
-    weights, grid, stride = instance["weights"], tuple(instance["grid"]), instance["stride"]
-    depth, channels = weights.shape[:2]
-    shifts, axes = phases(grid, stride), tuple(range(1, 1 + len(grid)))
-    layers, biases = [], []
-    for layer, (w, b) in enumerate(zip(weights, instance["biases"], strict=True)):
-        first, last = layer == 0, layer == depth - 1
-        full = w.reshape(channels, *grid, channels)
-        rows = [tuple(0 for _ in grid)] if last else shifts
-        columns = [tuple(0 for _ in grid)] if first else shifts
-        fine = first or last
-        parts = [
-            [np.roll(full, [sign * (b - a) for a, b in zip(r, q, strict=True)], axes) for q in columns] for r in rows
-        ]
-        every = (slice(None), *(slice(None, None, 1 if fine else stride),) * len(grid), slice(None))
-        # channels (o, r) and (c, q)
-        stacked = np.stack([np.stack([part[every] for part in row], axis=-1) for row in parts], axis=1)
-        shape = (channels * len(rows), *stacked.shape[2:-2], channels * len(columns))
-        layers.append(stacked.reshape(shape))
-        biases.append(np.repeat(b if biased or last else 0.0 * b, len(rows)))
-    strides = None if stride == 1 else [stride, *[1] * (depth - 2), -stride]
-    return CyclicCNN(layers, biases, slope=instance["slope"], strides=strides)
-
-
 def polyphase_sides(
-    instance: Instance, *, sign: int = 1, biased: bool = True, convention: str = "operator", copies: float = 1.0
+    instance: Instance,
+    *,
+    biased: bool = True,
+    flipped: bool = False,
+    convention: str = "operator",
+    copies: float = 1.0,
 ) -> tuple[Any, Any]:
     """Outputs, ``‖θ‖²`` and its share of filters, of the network by dense matrices; of its polyphase form the same."""
-    images, grid, n = instance["images"], tuple(instance["grid"]), instance["images"].shape[-1]
+    images, grid, stride = instance["images"], tuple(instance["grid"]), instance["stride"]
+    n, (depth, channels) = images.shape[-1], instance["biases"].shape
     dense = {**instance, **{name: instance[name][None] for name in ("weights", "biases", "pooling")}}
     outputs = preactivations({**dense, "slope": np.array([instance["slope"]])}, images)[-1]
     norm = float(squared_norm(dense)[0])
-    network = polyphase(instance, sign=sign, biased=biased)
+    filters = instance["weights"].reshape(depth, channels, *grid, channels)
+    if flipped:  # a correlation
+        axes = tuple(range(2, 2 + len(grid)))
+        filters = np.roll(np.flip(filters, axes), [1] * len(grid), axes)
+    biases = instance["biases"] if biased else 0.0 * instance["biases"]
+    network = polyphase(CyclicCNN(list(filters), list(biases), slope=instance["slope"]), stride)
     found = network(images.reshape(*images.shape[:-1], *grid)).reshape(outputs.shape)
-    coarse = n / instance["stride"] ** len(grid)
-    filters = network.norm("filter") * coarse**copies  # s^d times the n-th part of ‖θ‖², if copies = 1
+    # s^d times the n-th part of ‖θ‖², if copies = 1
+    share = network.norm("filter") * (n / stride ** len(grid)) ** copies
     scale = max(float(np.abs(outputs).max()), 1e-300)
     left = np.concatenate([outputs.ravel() / scale, [1.0, 1.0]])
-    return left, np.concatenate([found.ravel() / scale, [network.norm(convention) / norm, filters / norm]])
+    return left, np.concatenate([found.ravel() / scale, [network.norm(convention) / norm, share / norm]])
 
 
+def draw_spaces(rng: np.random.Generator) -> Instance:
+    """Spaces ``V_ω`` of a bottleneck as frames ``(n, C, C)``, columns beyond their dimension 0; few frequencies occur."""
+    n, stride = [(4, 2), (6, 2), (6, 3), (8, 2), (8, 4), (9, 3)][int(rng.integers(6))]
+    channels = int(rng.integers(1, 3))
+    ranks = rng.integers(0, channels + 1, n) * (rng.random(n) < 0.5)
+    frames = rng.standard_normal((n, channels, channels)) + 1j * rng.standard_normal((n, channels, channels))
+    frames *= np.arange(channels) < ranks[:, None, None]
+    for w in range(n):
+        other = -w % n
+        frames[w] = frames[w].real if w == other else frames[other].conj() if w > other else frames[w]
+    return {"frames": frames, "stride": stride}
+
+
+def coarse_sides(instance: Instance, *, rule: str = "classes") -> tuple[Any, Any]:
+    """Dimension of the bottleneck's images on every s-th pixel, by an SVD; and the sum over ``ω mod n/s``."""
+    frames, stride = instance["frames"], instance["stride"]
+    n, channels = frames.shape[:2]
+    waves = np.exp(2j * np.pi * (np.outer(np.arange(n), np.arange(n)) % n) / n)
+    images = np.einsum("iw,wck->ciwk", waves, frames)  # complex: the same dimension over C as the real ones over R
+    left = np.linalg.matrix_rank(images[:, ::stride].reshape(channels * (n // stride), -1), tol=1e-8)
+    ranks = [int(np.linalg.matrix_rank(frame, tol=1e-8)) for frame in frames]
+    coarse = n // stride
+    if rule == "classes":
+        right = sum(np.linalg.matrix_rank(np.hstack(list(frames[w::coarse])), tol=1e-8) for w in range(coarse))
+    elif rule == "band":
+        right = sum(k for w, k in enumerate(ranks) if 2 * stride * min(w, n - w) < n)
+    else:
+        right = sum(ranks)
+    return float(left), float(right)
+
+
+BANDPASS = {
+    "text": "n = 8, s = 2, frequencies ±3 alone",
+    "frames": np.eye(8)[[3, 5]].sum(axis=0)[:, None, None] + 0j,
+    "stride": 2,
+}
 QUARTER = {"text": "n = 4, s = 2, x = (0, 1, 0, -1)", "image": np.array([0.0, 1.0, 0.0, -1.0]), "stride": 2}
 CONSTANT = {"text": "n = 4, s = 2, x = (1, 1, 1, 1)", "image": np.ones(4), "stride": 2}
 
@@ -161,7 +176,7 @@ DOWNSAMPLING_CLAIMS = (
         hypotheses=("M = I", "s divides every side", "first layer strided, the last its transpose, widths free", "no bias of the output (filter convention)"),
         expected=Outcome.NOT_REFUTED,
         mutants={
-            "r - q of the wrong sign": {"sign": -1},
+            "correlation for convolution": {"flipped": True},
             "hidden biases dropped": {"biased": False},
             "filter convention": {"convention": "filter"},
             "filters cost no more": {"copies": 0.0},
@@ -172,5 +187,23 @@ DOWNSAMPLING_CLAIMS = (
         draw=draw_polyphase,
         sides=polyphase_sides,
         quantity="output, or a norm over ‖θ‖²,",
+    ),
+    Claim(
+        id="coarse-bottleneck",
+        title="A bottleneck may be sampled if its frequencies do not alias",
+        statement=(
+            "images with x̂_ω ∈ V_ω keep Σ_{ν mod n/s} dim(Σ_{ω ≡ ν} V_ω) dimensions on every s-th pixel: all of them iff "
+            "the V_ω of each class are independent; |ω| < n/(2s) suffices and is not necessary"
+        ),
+        source="Wen & Jacot, reconstructed, corrected: said to hold if and only if |ω| < n/(2s)",
+        hypotheses=("M = I", "s divides n", "V_{-ω} = conj(V_ω)"),
+        expected=Outcome.NOT_REFUTED,
+        mutants={"only |ω| < n/(2s) counts": {"rule": "band"}, "all dimensions are kept": {"rule": "all"}},
+        tolerance=1e-9,
+        tolerance_reason="whole numbers: ranks of random frames of ≤ 18 entries, singular values of 1e-8 count as 0",
+        draw=draw_spaces,
+        sides=coarse_sides,
+        quantity="dimension",
+        smallest=(BANDPASS,),
     ),
 )
