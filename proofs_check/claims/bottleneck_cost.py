@@ -34,6 +34,7 @@ __all__ = ["COST_CLAIMS"]
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 
+
 def product_of_layers(instance: Instance) -> Floats:
     """``W_L M W_{L-1} .. M W_1`` as a dense matrix."""
     weights, grid = instance["weights"], instance["grid"]
@@ -147,7 +148,9 @@ def expansion_sides(
     found, n = map_blocks(instance), instance["filters"].shape[1]
     singular = np.linalg.svd(found, compute_uv=False)
     floor = 1e-12 * singular.max(initial=0.0)
-    pairs = [(float(m), float(s)) for m, row in zip(instance["pooling"], singular, strict=True) for s in row if s > floor]
+    pairs = [
+        (float(m), float(s)) for m, row in zip(instance["pooling"], singular, strict=True) for s in row if s > floor
+    ]
     with mpmath.workdps(60):
         step = mpmath.mpf(10) ** -12
 
@@ -254,8 +257,8 @@ COST_CLAIMS = (
         },
         tolerance=1e-9,
         tolerance_reason=(
-            "singular values below 1e-11 of the layers' norms are left out, which only lowers the bound; the others carry "
-            "at most 1e-16/1e-11 of relative error, of weight (1e-11)^{2/5}: 1e-9·(2/5)"
+            "singular values below 1e-11 of the layers' norms are left out, which only lowers the bound; the others "
+            "carry at most 1e-16/1e-11 of relative error, of weight (1e-11)^{2/5}: 1e-9·(2/5)"
         ),
         draw=draw_factors,
         sides=factor_sides,
@@ -267,7 +270,10 @@ COST_CLAIMS = (
     Claim(
         id="linear-cost",
         title="The cost of a linear map is attained",
-        statement="min Σ_l ‖W_l‖_F² = L Σ_ω |m_ω|^{-2(L-1)/L} Σ_i s_i(Â_ω)^{2/L}: by Ŵ_l = |m|^{-(L-1)/L} (Â^HÂ)^{1/2L}, the last times Â's phase",
+        statement=(
+            "min Σ_l ‖W_l‖_F² = L Σ_ω |m_ω|^{-2(L-1)/L} Σ_i s_i(Â_ω)^{2/L}: by Ŵ_l = |m_ω|^{-(L-1)/L} (Â^HÂ)^{1/2L}, "
+            "the last times the unitary factor of Â"
+        ),
         source=RECONSTRUCTED,
         hypotheses=("identity activation, no biases, widths ≥ rank Â_ω", *NETWORK),
         expected=Outcome.NOT_REFUTED,

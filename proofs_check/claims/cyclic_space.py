@@ -45,7 +45,7 @@ GRIDS = ((1,), (2,), (3,), (4,), (5,), (6,), (2, 2), (2, 3), (3, 2), (1, 4), (3,
 RECONSTRUCTED = "Wen & Jacot, reconstructed: the paper's own formula was not available"
 NETWORK = ("filters as large as the image, circular", "pooling translation-invariant, 0 < |m_ω| ≤ 1, m_0 = 1")
 KEPT = 1e-11
-"""Singular values below this share of the product of the layers' norms are round-off: ``s^{2/L}`` would blow them up."""
+"""Singular values below this share of the product of the layers' norms are round-off, which ``s^{2/L}`` blows up."""
 
 
 def draw_grid(rng: np.random.Generator, *, max_pixels: int = 9) -> tuple[int, ...]:
@@ -87,7 +87,7 @@ def pooling_matrix(eigenvalues: Floats, grid: Sequence[int]) -> Floats:
 
 
 def preactivations(network: Instance, image: Floats) -> list[Floats]:
-    """``z_1 .. z_L`` ``(.., C, n)`` at images ``(.., C, n)``, by dense matrices; keys as in :func:`constant_network`."""
+    """``z_1 .. z_L`` ``(.., C, n)`` at images ``(.., C, n)``, dense; keys as in :func:`constant_network`."""
     weights, grid = network["weights"], network["grid"]
     pooling = pooling_matrix(network["pooling"], grid)
     slope = np.asarray(network["slope"])[..., None, None]
@@ -152,9 +152,15 @@ def singular_values(matrices: NDArray[Any], largest: ArrayLike) -> Floats:
 
 
 def weighted_cost(
-    singular: Floats, pooling: Floats, depth: int, *, pooling_power: float = 2.0, power: float = 2.0, layers: float = 0.0
+    singular: Floats,
+    pooling: Floats,
+    depth: int,
+    *,
+    pooling_power: float = 2.0,
+    power: float = 2.0,
+    layers: float = 0.0,
 ) -> Floats:
-    """``(L + layers) Σ_ω |m_ω|^{-pooling_power (L-1)/L} Σ_i s_i^{power/L}`` of ``(.., n, r)`` singular values; 0^p = 0."""
+    """``(L + layers) Σ_ω |m_ω|^{-pooling_power (L-1)/L} Σ_i s_i^{power/L}`` of ``(.., n, r)``, with 0^p = 0."""
     kept = singular > 0
     terms = np.where(kept, np.where(kept, singular, 1.0) ** (power / depth), 0.0).sum(axis=-1)
     weights = np.abs(pooling) ** (-pooling_power * (depth - 1) / depth)
@@ -192,7 +198,7 @@ def draw_pooling(rng: np.random.Generator, grid: Sequence[int], n: int) -> Float
     return np.asarray(found)
 
 
-def balanced_filters(target: Complexes, pooling: Floats, depth: int, grid: Sequence[int]) -> Floats:
+def balanced_filters(target: NDArray[Any], pooling: Floats, depth: int, grid: Sequence[int]) -> Floats:
     """Real filters ``(.., L, C, n, C)`` with ``Ŵ_L m Ŵ_{L-1} .. m Ŵ_1 = Â`` that attain the cost, ``Â (.., n, C, C)``.
 
     With ``Â = U S V^H``: ``|m|^{-(L-1)/L} V S^{1/L} V^H`` the first L - 1, and the last U for V on the left. These are
@@ -210,15 +216,22 @@ def balanced_filters(target: Complexes, pooling: Floats, depth: int, grid: Seque
 
 
 def constant_network(
-    rng: np.random.Generator, n: int, *, max_pixels: int = 9, max_depth: int = 5, isometric: bool = False, pooled: float = 1.0
+    rng: np.random.Generator,
+    n: int,
+    *,
+    max_pixels: int = 9,
+    max_depth: int = 5,
+    isometric: bool = False,
+    pooled: float = 1.0,
 ) -> Instance:
     """``n`` networks of one shape, and a constant image: near the least cost, or any.
 
     Keys: ``grid``, ``weights (n, L, C, pixels, C)``, ``biases (n, L, C)``, ``pooling (n, pixels)``, ``slope (n,)``,
     ``level (n, C)`` (the constant image) and ``ripple (n, C, pixels)`` (what may be added to it). Half of them are
     balanced, with all pre-activations of one sign at the image, up to noise of size 0, 0.01 or 0.3: there the lower
-    bounds are equalities (a negative sign: up to the slope). A quarter of these has frequencies that vanish. ``isometric``: the map of the balanced ones
-    has the singular values ``1/|m_ω|`` or 0; ``pooled``: the share of those that pool.
+    bounds are equalities (a negative sign: up to the slope). A quarter of these has frequencies that vanish.
+    ``isometric``: the map of the balanced ones has the singular values ``1/|m_ω|`` or 0; ``pooled``: the share of those
+    that pool.
     """
     grid = draw_grid(rng, max_pixels=max_pixels)
     pixels, channels, depth = int(np.prod(grid)), int(rng.integers(1, 4)), int(rng.integers(1, max_depth + 1))

@@ -19,7 +19,18 @@ __all__ = ["DOWNSAMPLING_CLAIMS", "EXACT_REASON", "QUARTER", "band_sides", "draw
 Floats = NDArray[np.float64]
 
 EXACT_REASON = "sums over ≤ 36 pixels in float64, all weights below 1: 1e-14, a hundred times below"
-GRIDS = (((2,), 2), ((4,), 2), ((6,), 2), ((6,), 3), ((12,), 3), ((12,), 4), ((4, 4), 2), ((6, 4), 2), ((6, 6), 3), ((5,), 1))
+GRIDS = (
+    ((2,), 2),
+    ((4,), 2),
+    ((6,), 2),
+    ((6,), 3),
+    ((12,), 3),
+    ((12,), 4),
+    ((4, 4), 2),
+    ((6, 4), 2),
+    ((6, 6), 3),
+    ((5,), 1),
+)
 """Grids, and strides that divide all their sides."""
 
 
@@ -104,7 +115,7 @@ def polyphase_sides(
 
 
 def draw_spaces(rng: np.random.Generator) -> Instance:
-    """Spaces ``V_ω`` of a bottleneck as frames ``(n, C, C)``, columns beyond their dimension 0; few frequencies occur."""
+    """Spaces ``V_ω`` of a bottleneck as frames ``(n, C, C)``, columns beyond their dimension 0; not all occur."""
     n, stride = [(4, 2), (6, 2), (6, 3), (8, 2), (8, 4), (9, 3)][int(rng.integers(6))]
     channels = int(rng.integers(1, 3))
     ranks = rng.integers(0, channels + 1, n) * (rng.random(n) < 0.5)
@@ -173,7 +184,12 @@ DOWNSAMPLING_CLAIMS = (
             "and ‖θ‖²; in the filter convention it costs s times as much (s^d in d dimensions)"
         ),
         source=RECONSTRUCTED,
-        hypotheses=("M = I", "s divides every side", "first layer strided, the last its transpose, widths free", "no bias of the output (filter convention)"),
+        hypotheses=(
+            "M = I",
+            "s divides every side",
+            "first layer strided, the last its transpose, widths free",
+            "no bias of the output (filter convention)",
+        ),
         expected=Outcome.NOT_REFUTED,
         mutants={
             "correlation for convolution": {"flipped": True},
@@ -192,8 +208,8 @@ DOWNSAMPLING_CLAIMS = (
         id="coarse-bottleneck",
         title="A bottleneck may be sampled if its frequencies do not alias",
         statement=(
-            "images with x̂_ω ∈ V_ω keep Σ_{ν mod n/s} dim(Σ_{ω ≡ ν} V_ω) dimensions on every s-th pixel: all of them iff "
-            "the V_ω of each class are independent; |ω| < n/(2s) suffices and is not necessary"
+            "images with x̂_ω ∈ V_ω keep Σ_{ν mod n/s} dim(Σ_{ω ≡ ν} V_ω) dimensions on every s-th pixel: all of them "
+            "iff the V_ω of each class are independent; |ω| < n/(2s) suffices and is not necessary"
         ),
         source="Wen & Jacot, reconstructed, corrected: said to hold if and only if |ω| < n/(2s)",
         hypotheses=("M = I", "s divides n", "V_{-ω} = conj(V_ω)"),

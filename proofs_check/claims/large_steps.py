@@ -104,7 +104,9 @@ def draw_with_images(rng: np.random.Generator) -> Instance:
     }
 
 
-def trace_sides(instance: Instance, *, transform: float = 0.0, unit: bool = True, activations: str = "all") -> tuple[Any, Any]:
+def trace_sides(
+    instance: Instance, *, transform: float = 0.0, unit: bool = True, activations: str = "all"
+) -> tuple[Any, Any]:
     """``Tr Θ_{w_l}(x, x)`` of each layer: from exact differences, twice; by the formula, and by the library."""
     image, grid = instance["images"][0], tuple(instance["grid"])
     depth, (channels, n) = len(instance["weights"]), image.shape
@@ -125,7 +127,9 @@ def trace_sides(instance: Instance, *, transform: float = 0.0, unit: bool = True
     return np.concatenate([left, left]), np.concatenate([right, library])
 
 
-def hessian_sides(instance: Instance, *, factor: float = 2.0, biases: bool = True, power: float = 1.0) -> tuple[Any, Any]:
+def hessian_sides(
+    instance: Instance, *, factor: float = 2.0, biases: bool = True, power: float = 1.0
+) -> tuple[Any, Any]:
     """Trace of the Hessian of ``(1/N) Σ‖f - y‖²`` by second differences, and ``(2/N) Σ_x Tr Θ(x, x)``."""
     images, targets, grid = instance["images"], instance["targets"], tuple(instance["grid"])
     filters, shifts = unit_changes(instance)
@@ -236,7 +240,7 @@ STEP_CLAIMS = (
     Claim(
         id="kernel-trace",
         title="Trace of the neural tangent kernel over frequencies",
-        statement="Tr Θ_{w_l}(x, x) = Σ_ω ‖α̂_{l-1,ω}‖² ‖B_l(F_ω⊗I)‖_F², B_l = ∂f/∂z_l, α̂ the unnormalised DFT, ‖F_ω‖ = 1",
+        statement="Tr Θ_{w_l}(x, x) = Σ_ω ‖α̂_{l-1,ω}‖² ‖B_l(F_ω⊗I)‖_F², B_l = ∂f/∂z_l, α̂ unnormalised, ‖F_ω‖ = 1",
         source=RECONSTRUCTED,
         hypotheses=(FILTERS, NO_KINK),
         expected=Outcome.NOT_REFUTED,
@@ -303,7 +307,7 @@ STEP_CLAIMS = (
             "exponent 1% off": {"pixels": 0.01},
         },
         tolerance=1e-10,
-        tolerance_reason="sums of nonnegative terms in float64, no cancellation but in B_l, the same on both sides: 1e-13",
+        tolerance_reason="sums of nonnegative terms in float64; what cancels in B_l is the same on both sides: 1e-13",
         draw=draw_nonnegative,
         sides=activation_sides,
         distance=excess,
