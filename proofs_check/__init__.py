@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from proofs_check.cbn import CyclicCNN, bottleneck_gap, cost_expansion, lower_bound, representation_cost
 from proofs_check.checking import check
 from proofs_check.claim import Claim, Kind
 from proofs_check.claims import claims, get
 from proofs_check.verdict import Outcome, Verdict, Witness
 
-__all__ = ["Claim", "Kind", "Outcome", "Verdict", "Witness", "check", "claims", "get"]
+__all__ = [
+    "Claim",
+    "CyclicCNN",
+    "Kind",
+    "Outcome",
+    "Verdict",
+    "Witness",
+    "bottleneck_gap",
+    "check",
+    "claims",
+    "cost_expansion",
+    "get",
+    "lower_bound",
+    "representation_cost",
+]

@@ -91,7 +91,7 @@ def check_strides(strides: Sequence[int] | None, depth: int, grid: tuple[int, ..
     s = abs(found[0])
     if set(found) == {1} or (s == 1 and set(found[:-1]) <= {1} and found[-1] in (1, -1)):
         return (1,) * depth
-    if depth < 2 or found != (s, *(1,) * (depth - 2), -s):
+    if depth < 2 or s < 1 or found != (s, *(1,) * (depth - 2), -s):
         raise ArgumentError(
             f"strides is {found}, expected (s, 1, .., 1, -s): the first layer is strided, the last its transpose, the "
             f"layers between keep the coarse grid"

@@ -112,17 +112,25 @@ class Convolution:
 
     def spectra(self, y: Floats, x: Floats) -> tuple[Complexes, Complexes]:
         """Unnormalised DFTs of output- and input-like images, both on the fine grid (zeros between coarse pixels)."""
-        d = len(self.grid)
-        left = _scatter(y, self.grid, self.stride) if self.stride > 1 else y
-        right = _scatter(x, self.grid, -self.stride) if self.stride < -1 else x
-        axes = tuple(range(-d, 0))
+        left, right = self._on_fine(y, x)
+        axes = tuple(range(-len(self.grid), 0))
         return scipy.fft.fftn(left, axes=axes), scipy.fft.fftn(right, axes=axes)
 
     def gradient(self, y: Floats, x: Floats) -> Floats:
         """Of ``Σ ⟨y, W x⟩`` over a batch ``(B, C, *grid)`` with respect to the filter."""
-        left, right = self.spectra(y, x)
-        hat = np.einsum("bo...,bc...->o...c", left, right.conj())
-        return np.asarray(scipy.fft.ifftn(hat, axes=tuple(range(1, hat.ndim - 1))).real)
+        d = len(self.grid)
+        left, right = self._on_fine(y, x)
+        axes = tuple(range(-d, 0))
+        hats = [scipy.fft.rfftn(part, axes=axes) for part in (left, right)]
+        rows, columns = (hat.reshape(*hat.shape[:2], -1).transpose(2, 0, 1) for hat in hats)
+        product = np.moveaxis(rows.swapaxes(1, 2) @ columns.conj(), 0, 1)
+        shape = (product.shape[0], *hats[0].shape[2:], product.shape[-1])
+        return np.asarray(scipy.fft.irfftn(product.reshape(shape), s=self.grid, axes=tuple(range(1, d + 1))))
+
+    def _on_fine(self, y: Floats, x: Floats) -> tuple[Floats, Floats]:
+        """Output- and input-like images on the fine grid, zeros between coarse pixels."""
+        left = _scatter(y, self.grid, self.stride) if self.stride > 1 else y
+        return left, _scatter(x, self.grid, -self.stride) if self.stride < -1 else x
 
 
 def _places(grid: tuple[int, ...], step: int) -> list[NDArray[np.intp]]:

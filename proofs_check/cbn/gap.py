@@ -116,8 +116,8 @@ def bottleneck_gap(net: CyclicCNN, x: ArrayLike, *, rank_tolerance: float = RANK
     Notes
     -----
     Proof: ``‖Ŵ - |m|^{-1} U V^*‖² = ‖Ŵ‖² - 2|m|^{-1} tr P + k/m²``, ``|m| tr P >= k + log det(|m| P)``, and
-    ``Σ_l log det P_l >= log|Ĵ|_+ - (L-1) k log|m|`` because ``det Q_l <= 1``. So all but few layers have k_ω singular values near
-    ``1/|m_ω|`` and the others near 0. Source: theory, section 4, T5.
+    ``Σ_l log det P_l >= log|Ĵ|_+ - (L-1) k log|m|`` because ``det Q_l <= 1``. So all but few layers have k_ω
+    singular values near ``1/|m_ω|`` and the others near 0. Source: theory, section 4, T5.
 
     Examples
     --------
@@ -125,8 +125,9 @@ def bottleneck_gap(net: CyclicCNN, x: ArrayLike, *, rank_tolerance: float = RANK
 
     >>> import numpy as np
     >>> net = CyclicCNN([np.eye(1, 4).reshape(1, 4, 1)] * 3)
-    >>> bottleneck_gap(net, np.ones((1, 4)))
-    BottleneckGap(total=0, sum of layers=0, bound=0, rank=4)
+    >>> gap = bottleneck_gap(net, np.ones((1, 4)))
+    >>> bool(np.isclose(gap.layers.sum(), 0.0)), gap.ranks
+    (True, array([1, 1, 1, 1]))
     """
     check_cyclic(net)
     image = check_one_image(net, x)

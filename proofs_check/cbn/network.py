@@ -29,7 +29,7 @@ from proofs_check.cbn.arguments import (
     constant_channels,
 )
 from proofs_check.cbn.convolution import Convolution
-from proofs_check.cbn.pooling import check_grid, check_pooling, pool
+from proofs_check.cbn.pooling import Pooling, check_grid, check_pooling
 
 __all__ = ["CyclicCNN", "NtkTrace"]
 
@@ -117,18 +117,21 @@ class CyclicCNN:
     ) -> None:
         filters, steps = check_layers(weights, strides)
         layers = tuple(Convolution(w, s) for w, s in zip(filters, steps, strict=True))
+        m = check_pooling(pooling, layers[-1].grid_in)
         values = {
             "weights": filters,
             "biases": check_biases(biases, [len(w) for w in filters]),
-            "pooling": check_pooling(pooling, layers[-1].grid_in),
+            "pooling": m,
             "slope": check_slope(slope),
             "strides": steps,
             "layers": layers,
+            "pool": Pooling(m),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
     layers: tuple[Convolution, ...] = field(init=False, repr=False)
+    pool: Pooling = field(init=False, repr=False)
 
     @classmethod
     def random(
@@ -271,20 +274,18 @@ class CyclicCNN:
         return check_image(x, self.widths[0], self.grid)
 
     def forward(self, x: Floats) -> tuple[list[Floats], list[Floats]]:
+        """``([z_1, .., z_L], [α_0, .., α_{L-1}])`` of checked images: the pass that all others read."""
         before, read = [], [x]
         column = (-1, *(1,) * len(self.grid))
         for i, layer in enumerate(self.layers):
             z = layer(read[-1]) + self.biases[i].reshape(column)
             before.append(z)
             if i + 1 < self.depth:
-                read.append(pool(np.where(z >= 0.0, z, self.slope * z), self.pooling))
+                read.append(self.pool(np.where(z >= 0.0, z, self.slope * z)))
         return before, read
 
-    def slopes(self, x: ArrayLike) -> list[Floats]:
-        """``D_l = σ_a'(z_l)`` of the hidden layers, 1 or a; 1 at a kink."""
-        return self._slopes(self.preactivations(x))
-
-    def _slopes(self, before: list[Floats]) -> list[Floats]:
+    def slopes_of(self, before: list[Floats]) -> list[Floats]:
+        """``D_l = σ_a'(z_l)`` of the hidden layers, 1 or a (1 at a kink), of what :meth:`forward` gave."""
         return [np.where(z >= 0.0, 1.0, self.slope) for z in before[:-1]]
 
     # --- derivatives ------------------------------------------------------------------------------------------------
@@ -302,8 +303,8 @@ class CyclicCNN:
         lead = before[0].shape[: before[0].ndim - d - 1]
         identity = np.eye(outputs).reshape(outputs, self.widths[-1], *self.grid)
         result = [np.broadcast_to(identity, (*lead, *identity.shape))]
-        for layer, slope in zip(self.layers[:0:-1], self._slopes(before)[::-1], strict=True):
-            result.append(pool(layer.transpose(result[-1]), self.pooling) * np.expand_dims(slope, -d - 2))
+        for layer, slope in zip(self.layers[:0:-1], self.slopes_of(before)[::-1], strict=True):
+            result.append(self.pool(layer.transpose(result[-1])) * np.expand_dims(slope, -d - 2))
         return result[::-1]
 
     def constant_slopes(self, x: ArrayLike) -> list[Floats]:
@@ -347,8 +348,9 @@ class CyclicCNN:
         ArgumentError
             As :meth:`constant_slopes`.
         """
-        product = self.layers[0].blocks
-        for layer, slope in zip(self.layers[1:], self.constant_slopes(x), strict=True):
+        slopes, lead = self.constant_slopes(x), np.shape(x)[: -1 - len(self.grid)]
+        product = np.broadcast_to(self.layers[0].blocks, (*lead, *self.layers[0].blocks.shape))
+        for layer, slope in zip(self.layers[1:], slopes, strict=True):
             rows = np.expand_dims(slope, tuple(range(-1 - len(self.grid), -1)))[..., None]
             product = layer.blocks @ (self.pooling[..., None, None] * rows * product)
         return product

@@ -8,6 +8,8 @@ and can be undone) [theory, section 4].
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,11 +19,13 @@ from numpy.typing import ArrayLike, NDArray
 from lineardyn.errors import ArgumentError
 from lineardyn.validation import check_array, check_choice, check_number, check_shape, shown
 
-__all__ = ["KINDS", "check_grid", "check_pooling", "pool", "pooling_eigenvalues", "reflect"]
+__all__ = ["KINDS", "Pooling", "check_grid", "check_pooling", "pooling_eigenvalues", "reflect"]
 
 Floats = NDArray[np.float64]
 
 KINDS = ("global", "local", "none")
+_DENSE = 128
+"""Pixels up to which M is applied as a matrix: below this one product beats the transforms."""
 _EVEN = 1e-12
 """How far from even: eigenvalues that were computed as a transform are even to a few roundings."""
 
@@ -116,10 +120,35 @@ def reflect(values: NDArray[Any], axes: Sequence[int]) -> NDArray[Any]:
     return np.roll(np.flip(values, places), (1,) * len(places), places)
 
 
-def pool(x: Floats, m: Floats) -> Floats:
-    """``M x`` over the last axes of ``x``; M is symmetric, so this is its transpose as well."""
-    if (m == 1.0).all():
-        return x
-    axes = tuple(range(x.ndim - m.ndim, x.ndim))
-    half = m[..., : m.shape[-1] // 2 + 1]
-    return np.asarray(scipy.fft.irfftn(scipy.fft.rfftn(x, axes=axes) * half, s=m.shape, axes=axes))
+@dataclass(frozen=True, eq=False)
+class Pooling:
+    """M with eigenvalues m, on the last axes of images; symmetric, so that this is its transpose as well."""
+
+    m: Floats
+
+    @cached_property
+    def trivial(self) -> bool:
+        """Whether M is the identity."""
+        return bool((self.m == 1.0).all())
+
+    @cached_property
+    def kernel(self) -> Floats:
+        """The filter of M, shape ``grid``."""
+        return np.asarray(scipy.fft.ifftn(self.m).real)
+
+    @cached_property
+    def matrix(self) -> Floats:
+        """M on flattened images, ``(n, n)``."""
+        pixels = np.indices(self.m.shape).reshape(self.m.ndim, -1)
+        difference = [(axis[:, None] - axis) % side for axis, side in zip(pixels, self.m.shape, strict=True)]
+        return np.ascontiguousarray(self.kernel[tuple(difference)])
+
+    def __call__(self, x: Floats) -> Floats:
+        """``M x``."""
+        if self.trivial:
+            return x
+        if self.m.size <= _DENSE:
+            return (x.reshape(-1, self.m.size) @ self.matrix).reshape(x.shape)
+        axes = tuple(range(x.ndim - self.m.ndim, x.ndim))
+        half = self.m[..., : self.m.shape[-1] // 2 + 1]
+        return np.asarray(scipy.fft.irfftn(scipy.fft.rfftn(x, axes=axes) * half, s=self.m.shape, axes=axes))
