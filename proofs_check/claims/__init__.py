@@ -18,6 +18,7 @@ def claims() -> tuple[Claim, ...]:
     >>> "E1" in [claim.id for claim in claims()]
     True
     """
+    from proofs_check.claims.bottleneck import BOTTLENECK_CLAIMS
     from proofs_check.claims.cosines import COSINE_CLAIMS
     from proofs_check.claims.dynamics import DYNAMICS_CLAIMS
     from proofs_check.claims.errata import ERRATA
@@ -25,7 +26,15 @@ def claims() -> tuple[Claim, ...]:
     from proofs_check.claims.statistics import STATISTICS_CLAIMS
     from proofs_check.claims.sums import SUM_CLAIMS
 
-    return (*FOURIER_CLAIMS, *STATISTICS_CLAIMS, *DYNAMICS_CLAIMS, *COSINE_CLAIMS, *SUM_CLAIMS, *ERRATA)
+    return (
+        *FOURIER_CLAIMS,
+        *STATISTICS_CLAIMS,
+        *DYNAMICS_CLAIMS,
+        *COSINE_CLAIMS,
+        *SUM_CLAIMS,
+        *BOTTLENECK_CLAIMS,
+        *ERRATA,
+    )
 
 
 def get(claim: Claim | str) -> Claim:

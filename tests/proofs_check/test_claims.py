@@ -15,7 +15,7 @@ from proofs_check import Claim, Outcome, check, claims, get
 from proofs_check.claim import absolute_distance, excess, relative_distance
 
 IDS = [claim.id for claim in claims()]
-ERRATA = {"E1", "E2", "E6", "E7", "E11"}
+ERRATA = {"E1", "E2", "E6", "E7", "E9", "E10", "E11"}
 
 
 def same_instance(a, b):
@@ -89,6 +89,8 @@ def test_an_erratum_stands_beside_its_correction_and_shares_its_code(claim_id):
         ("E2", 1.0, 0.0),
         ("E6", 4.0, 2 * np.sqrt(2)),
         ("E7", 1.767767, 2.020305),
+        ("E9", 2 * np.log(2), -2 * np.log(2)),
+        ("E10", 1.0, 0.0),
         ("E11", 0.5, 0.25),
     ],
 )
