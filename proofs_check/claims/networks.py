@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lineardyn import LinearCNN
 from proofs_check.claim import Claim, absolute_distance
@@ -22,6 +23,7 @@ from proofs_check.verdict import Instance, Outcome
 
 __all__ = ["LAYERS", "NETWORK_CASES", "NETWORK_CLAIMS", "ONE_LAYER", "PRODUCT_REASON"]
 
+Floats = NDArray[np.float64]
 LAYERS = ("w1", "w2", "w3", "w4")
 PRODUCT_REASON = (
     "products of ≤ 4 layers of norm 1 and ≤ 24 coordinates in float64, times P^{3/2} ≤ 23: 4·24·23·ε ≈ 5e-13 at worst, "
@@ -72,20 +74,22 @@ def predictor_sides(
 
 
 def draw_weights(rng: np.random.Generator) -> Instance:
-    """A network of its own: the weights, and its shape."""
-    return {"weights": [w / np.linalg.norm(w) for w in draw_problem(rng, max_pixels=12)["weights"]]}
+    """The layers of a network, of norm 1."""
+    weights = draw_problem(rng, max_pixels=12)["weights"]
+    return {f"w{layer}": w / np.linalg.norm(w) for layer, w in enumerate(weights, start=1)}
 
 
-def _network(instance: Instance) -> LinearCNN:
-    first, *rest = instance["weights"]
-    _, height, width, channels = first.shape
-    widths = tuple(w.shape[3] for w in rest)
-    return LinearCNN((channels, height, width), widths=widths, n_outputs=[first, *rest][-1].shape[0])
+def _network(weights: list[Floats]) -> LinearCNN:
+    """The library's network of these weights."""
+    _, height, width, channels = weights[0].shape
+    widths = tuple(w.shape[3] for w in weights[1:])
+    return LinearCNN((channels, height, width), widths=widths, n_outputs=len(weights[-1]))
 
 
 def pixel_predictor_sides(instance: Instance, *, conjugate: bool = True, power_of_p: float = 0.0) -> tuple[Any, Any]:
     """v̂ of the library, and the (conjugate) DFT of the outputs on unit images, which are the pixel predictor."""
-    network, weights = _network(instance), instance["weights"]
+    weights = layers_of(instance)
+    network = _network(weights)
     channels, height, width = network.image_shape
     units = np.eye(channels * height * width).reshape(1, -1, channels, height, width)
     pixels = forward([w[None] for w in weights], units)[0].T.reshape(-1, channels, height, width)
@@ -98,7 +102,8 @@ def predictor_symmetry_sides(
     instance: Instance, *, negate: bool = True, conjugate: bool = True, conjugate_last: bool = True
 ) -> tuple[Any, Any]:
     """``v̂[f*]`` of the library, and ``conj(v̂_f)`` from the product of spectra."""
-    network, weights = _network(instance), instance["weights"]
+    weights = layers_of(instance)
+    network = _network(weights)
     _, height, width = network.image_shape
     left = network.effective_predictor(weights).reshape(height * width, network.n_outputs, -1)
     a = blocks([w[None] for w in weights], conjugate_last=conjugate_last, dense=True)
