@@ -13,6 +13,7 @@ from proofs_check.cbn import (
 from proofs_check.checking import check
 from proofs_check.claim import Claim, Kind
 from proofs_check.claims import claims, get
+from proofs_check.symbolic import check_symbolic
 from proofs_check.verdict import Outcome, Verdict, Witness
 
 __all__ = [
@@ -31,3 +32,4 @@ __all__ = [
     "lower_bound",
     "representation_cost",
 ]
+__all__ = ["Claim", "Kind", "Outcome", "Verdict", "Witness", "check", "check_symbolic", "claims", "get"]
