@@ -19,7 +19,7 @@ __all__ = ["THREADS", "open_executor"]
 
 THREADS = "proofs_check-campaign"
 """How the names of our threads begin."""
-CONNECT_SECONDS = 10
+CONNECT_SECONDS = 20
 _FORMS = "threads, threads:N, processes:N or dask://HOST:PORT"
 
 

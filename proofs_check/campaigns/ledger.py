@@ -196,7 +196,7 @@ class Ledger(Sequence[LedgerRow]):
 
 def _compared(ledger: Ledger) -> str:
     rows = [{key: value for key, value in row.to_dict().items() if key != "seconds"} for row in ledger]
-    return json.dumps([ledger.seed, rows], sort_keys=True)
+    return json.dumps([ledger.seed, *sorted(json.dumps(row, sort_keys=True) for row in rows)])
 
 
 def row_of(store: Store, claim: StoredClaim, mutant: str | None, known: Claim | None = None) -> LedgerRow | None:

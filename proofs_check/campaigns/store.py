@@ -36,7 +36,7 @@ PRAGMA application_id = {APPLICATION_ID};
 CREATE TABLE campaign (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE claims (
     claim TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, expected TEXT NOT NULL, tolerance REAL NOT NULL
-) WITHOUT ROWID;
+);
 CREATE TABLE sessions (
     session INTEGER PRIMARY KEY, begun TEXT NOT NULL DEFAULT (datetime('now')), environment TEXT NOT NULL
 );
@@ -122,7 +122,8 @@ class Store:
     def claims(self) -> list[StoredClaim]:
         """The claims that were entered."""
         with self._explained():
-            rows = self._connection.execute("SELECT claim, fingerprint, expected, tolerance FROM claims").fetchall()
+            statement = "SELECT claim, fingerprint, expected, tolerance FROM claims ORDER BY rowid"
+            rows = self._connection.execute(statement).fetchall()
             return [StoredClaim(id, version, Outcome[expected], tol) for id, version, expected, tol in rows]
 
     def append(self, blocks: Sequence[Block]) -> None:
