@@ -173,10 +173,8 @@ class Store:
         )  # fmt: skip
 
     def _opened(self) -> sqlite3.Connection:
-        if self.path is not None and not self.path.parent.is_dir():
-            raise DataFileError(f"store {self.path} cannot be made: {self.path.parent} is no folder; make it first")
-        if self.path is not None and self.path.is_dir():
-            raise DataFileError(f"store {self.path} is a folder, expected a file: name one in it")
+        if self.path is not None:
+            _check_place(self.path)
         connection = connect(self.path)
         try:
             self._prepare(connection)
@@ -253,6 +251,18 @@ _REASONS = {
     sqlite3.SQLITE_NOTADB: "is no store ({}): " + _OTHER,
     sqlite3.SQLITE_CORRUPT: "is damaged ({}): restore a copy, or " + _OTHER,
 }
+
+
+def _check_place(path: Path) -> None:
+    try:
+        if not path.parent.is_dir():
+            raise DataFileError(f"store {path} cannot be made: {path.parent} is no folder; make it first")
+        if path.is_dir():
+            raise DataFileError(f"store {path} is a folder, expected a file: name one in it")
+    except OSError as error:  # a name that is too long
+        if isinstance(error, DataFileError):
+            raise
+        raise DataFileError(f"store {path} cannot be opened ({error.strerror}): {_OTHER}") from None
 
 
 def connect(path: Path | None) -> sqlite3.Connection:
