@@ -13,9 +13,9 @@ from lineardyn.descent import recorded_steps
 from lineardyn.ensembles.axes import StackedWeights, number_of_runs, pack_starts, spread
 from lineardyn.ensembles.descents import DescentSweep
 from lineardyn.ensembles.ensemble import Ensemble
-from lineardyn.ensembles.executors import ExecutorLike
 from lineardyn.ensembles.running import OnResult, check_single, run_sweep
 from lineardyn.errors import ArgumentError, ComputationError, Status
+from lineardyn.executors import ExecutorLike
 from lineardyn.moments import SecondMoments
 from lineardyn.networks import LinearNetwork
 from lineardyn.progress import progress_bar

@@ -10,6 +10,7 @@ from proofs_check.cbn import (
     lower_bound,
     representation_cost,
 )
+from proofs_check.campaigns import Ledger, campaign
 from proofs_check.checking import check
 from proofs_check.claim import Claim, Kind
 from proofs_check.claims import claims, get
@@ -33,3 +34,4 @@ __all__ = [
     "representation_cost",
 ]
 __all__ = ["Claim", "Kind", "Outcome", "Verdict", "Witness", "check", "check_symbolic", "claims", "get"]
+__all__ = ["Claim", "Kind", "Ledger", "Outcome", "Verdict", "Witness", "campaign", "check", "claims", "get"]

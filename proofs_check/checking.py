@@ -7,19 +7,24 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lineardyn.errors import ComputationError
 from lineardyn.validation import Rng, as_generator, check_count
 from proofs_check.claim import Claim
-from proofs_check.verdict import Outcome, Verdict, Witness, instance_size
+from proofs_check.verdict import Outcome, Verdict, Witness, instance_size, round_off_bound
 
-__all__ = ["check"]
+__all__ = ["block_edges", "check", "judged", "preferred", "reference", "residuals_of_block", "seed_of", "witness_of"]
 
-BLOCK = 16
+BLOCK, BATCHED_BLOCK = 16, 256
 """Instances in one task of an executor. Fixed, so that the verdict does not depend on the number of workers."""
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 def check(
@@ -62,7 +67,7 @@ def check(
 
     target = get(claim) if isinstance(claim, str) else claim
     check_count("n", n)
-    seed = _seed(rng)
+    seed = seed_of(rng)
     verdict = _try(target, n, seed, executor, mutant)
     if power:
         counts = {name: _try(target, n, seed, executor, name).n_refuting for name in target.mutants}
@@ -70,7 +75,8 @@ def check(
     return verdict
 
 
-def _seed(rng: Rng) -> int:
+def seed_of(rng: Rng) -> int:
+    """The seed itself, or one drawn from a Generator."""
     generator = as_generator(rng)  # also refuses what is no seed
     return int(generator.integers(2**53)) if isinstance(rng, np.random.Generator) else int(rng)
 
@@ -78,14 +84,31 @@ def _seed(rng: Rng) -> int:
 def _try(claim: Claim, n: int, seed: int, executor: Executor | None, mutant: str | None) -> Verdict:
     started = time.perf_counter()
     count = n if claim.max_instances is None else min(n, claim.max_instances)
-    blocks = [range(i, min(i + BLOCK, count)) for i in range(0, count, BLOCK)]
-    reference = _reference(claim)
+    edges = block_edges(claim, 0, count, BATCHED_BLOCK if claim.batched else BLOCK)
+    blocks = [range(first, stop) for first, stop in pairwise(edges)]
     if executor is None:
-        parts: Any = [_block(claim, seed, block, mutant) for block in blocks]
+        parts: Any = [residuals_of_block(claim, seed, block, mutant) for block in blocks]
     else:
-        parts = _gather([executor.submit(_block, reference, seed, block, mutant) for block in blocks])
-    rows = [row for part in parts for row in part]
-    return _judge(claim, seed, mutant, rows, time.perf_counter() - started)
+        sent = reference(claim)
+        parts = _gather([executor.submit(residuals_of_block, sent, seed, block, mutant) for block in blocks])
+    residuals, sizes = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return _judge(claim, seed, mutant, residuals, sizes, time.perf_counter() - started)
+
+
+def block_edges(claim: Claim, first: int, stop: int, length: int) -> list[int]:
+    """``first``, ``stop`` and the ends of blocks between them, which lie where they would for any ``first``.
+
+    The claim's smallest cases are in the first block, and no batch is in two.
+
+    >>> from proofs_check import get
+    >>> block_edges(get("parseval"), 0, 40, 16), len(get("parseval").smallest)
+    ([0, 19, 35, 40], 3)
+    >>> block_edges(get("parseval"), 20, 40, 16)
+    [20, 35, 40]
+    """
+    origin = len(claim.smallest)
+    before = max(0, (first - origin) // length)
+    return [first, *range(origin + (before + 1) * length, stop, length), stop]
 
 
 def _gather(futures: list[Future[Any]]) -> list[Any]:
@@ -98,68 +121,80 @@ def _gather(futures: list[Future[Any]]) -> list[Any]:
         raise
 
 
-def _reference(claim: Claim) -> Claim | str:
+def reference(claim: Claim) -> Claim | str:
     """The id of a registered claim, which any process can look up; else the claim itself."""
     from proofs_check.claims import claims
 
     return claim.id if any(known is claim for known in claims()) else claim
 
 
-def _block(claim: Claim | str, seed: int, indices: Sequence[int], mutant: str | None) -> list[tuple[float, int]]:
+def residuals_of_block(
+    claim: Claim | str, seed: int, indices: Sequence[int], mutant: str | None
+) -> tuple[Floats, Integers]:
     """Residual and size of each instance: all that has to travel, as the index gives the instance back."""
     from proofs_check.claims import get
 
-    target = get(claim) if isinstance(claim, str) else claim
-    return target.residuals(indices, seed, mutant=mutant)
+    rows = get(claim).residuals(indices, seed, mutant=mutant)
+    return np.array([residual for residual, _ in rows]), np.array([size for _, size in rows], dtype=np.int64)
 
 
-def _judge(claim: Claim, seed: int, mutant: str | None, rows: list[tuple[float, int]], seconds: float) -> Verdict:
-    residuals = [residual for residual, _ in rows]
-    finite = [i for i, residual in enumerate(residuals) if not math.isnan(residual)]
-    undecided = [i for i, residual in enumerate(residuals) if math.isnan(residual)]
-    refuting = [i for i in finite if residuals[i] > claim.tolerance]
-    worst = max(finite, key=lambda i: (residuals[i], -i), default=None)
-    evidence: int | None
-    if refuting:
-        outcome, evidence = (
-            Outcome.REFUTED,
-            min(refuting, key=lambda i: (i >= len(claim.smallest), rows[i][1], -residuals[i], i)),
-        )
-        reason = f"{len(refuting)} of {len(rows)} instances exceed the tolerance {claim.tolerance:g}"
-    elif undecided:
-        outcome, evidence = Outcome.INCONCLUSIVE, undecided[0]
-        reason = f"{len(undecided)} of {len(rows)} instances have no finite residual (the first: index {undecided[0]})"
-    else:
-        outcome, evidence = Outcome.NOT_REFUTED, None
-        reason = f"none of {len(rows)} instances exceeds the tolerance {claim.tolerance:g}"
+def preferred(indices: Integers, residuals: Floats, sizes: Integers, n_smallest: int) -> int:
+    """The place of the simplest witness: the claim's own cases, fewest numbers, largest residual, first index."""
+    return int(np.lexsort((indices, -residuals, sizes, indices >= n_smallest))[0])
+
+
+def judged(
+    n: int, n_refuting: int, n_undecided: int, tolerance: float, first_undecided: int | None
+) -> tuple[Outcome, str]:
+    """The outcome, and why."""
+    if n_refuting:
+        return Outcome.REFUTED, f"{n_refuting} of {n} instances exceed the tolerance {tolerance:g}"
+    if n_undecided:
+        where = f"the first: index {first_undecided}"
+        return Outcome.INCONCLUSIVE, f"{n_undecided} of {n} instances have no finite residual ({where})"
+    return Outcome.NOT_REFUTED, f"none of {n} instances exceeds the tolerance {tolerance:g}"
+
+
+def _judge(claim: Claim, seed: int, mutant: str | None, residuals: Floats, sizes: Integers, seconds: float) -> Verdict:
+    undecided = np.flatnonzero(np.isnan(residuals))
+    refuting = np.flatnonzero(residuals > claim.tolerance)
+    worst = None if len(undecided) == len(residuals) else int(np.nanargmax(residuals))
+    first_undecided = int(undecided[0]) if len(undecided) else None
+    outcome, reason = judged(len(residuals), len(refuting), len(undecided), claim.tolerance, first_undecided)
+    evidence = first_undecided
+    if len(refuting):
+        best = preferred(refuting, residuals[refuting], sizes[refuting], len(claim.smallest))
+        evidence = int(refuting[best])
     return Verdict(
         claim_id=claim.id,
         outcome=outcome,
         expected=claim.expected if mutant is None else Outcome.REFUTED,
-        worst=residuals[worst] if worst is not None else math.nan,
+        worst=float(residuals[worst]) if worst is not None else math.nan,
         tolerance=claim.tolerance,
-        n=len(rows),
+        n=len(residuals),
         n_refuting=len(refuting),
         seed=seed,
         reason=reason,
-        witness=None if evidence is None else _witness(claim, seed, evidence, mutant),
-        worst_case=None if worst is None else _witness(claim, seed, worst, mutant),
-        residuals=tuple(None if math.isnan(residual) else residual for residual in residuals),
+        witness=None if evidence is None else witness_of(claim, seed, evidence, mutant),
+        worst_case=None if worst is None else witness_of(claim, seed, worst, mutant),
+        residuals=tuple(None if math.isnan(residual) else residual for residual in residuals.tolist()),
         mutant=mutant,
         seconds=seconds,
     )
 
 
-def _witness(claim: Claim, seed: int, index: int, mutant: str | None) -> Witness:
+def witness_of(claim: Claim, seed: int, index: int, mutant: str | None) -> Witness:
+    """One instance with all that a witness says of it."""
     instance = claim.instance(index, seed)
     residual = claim.residual_of(instance, mutant=mutant)
     left, right = _numbers(claim, instance, mutant)
     lead = instance.get("text", f"instance {index} of seed {seed} ({instance_size(instance)} numbers)")
     quantity = f"{claim.quantity} " if claim.quantity else ""
+    known = None if math.isnan(residual) else residual
     return Witness(
         claim_id=claim.id,
         instance=instance,
-        residual=None if math.isnan(residual) else residual,
+        residual=known,
         tolerance=claim.tolerance,
         left=left,
         right=right,
@@ -167,6 +202,7 @@ def _witness(claim: Claim, seed: int, index: int, mutant: str | None) -> Witness
         seed=seed,
         index=index,
         mutant=mutant,
+        round_off=round_off_bound(known, claim.tolerance),
     )
 
 

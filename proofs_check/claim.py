@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -168,21 +169,15 @@ class Claim:
     def residuals(self, indices: Sequence[int], seed: int, *, mutant: str | None = None) -> list[tuple[float, int]]:
         """Residual and size (count of numbers) of each instance; batches are computed as such."""
         found: list[tuple[float, int]] = []
-        rest = list(indices)
-        while rest:
-            index = rest[0] - len(self.smallest)
-            if not self.batched or index < 0:
-                instance = self.instance(rest.pop(0), seed)
-                found.append((self.residual_of(instance, mutant=mutant), instance_size(instance)))
+        for number, group in groupby(indices, self._batch_number):
+            if number is None:
+                for index in group:
+                    instance = self.instance(index, seed)
+                    found.append((self.residual_of(instance, mutant=mutant), instance_size(instance)))
                 continue
-            number = index // BATCH
-            inside = [i for i in rest if i >= len(self.smallest) and (i - len(self.smallest)) // BATCH == number]
-            if rest[: len(inside)] != inside:  # out of order: one after the other
-                inside = rest[:1]
             batch = self._batch(number, seed)
-            values, size = self._residuals_of_batch(batch, mutant), instance_size(batch) // BATCH
-            found += [(float(values[(i - len(self.smallest)) % BATCH]), size) for i in inside]
-            del rest[: len(inside)]
+            values, size = self._residuals_of_batch(batch, mutant).tolist(), instance_size(batch) // BATCH
+            found += [(values[(index - len(self.smallest)) % BATCH], size) for index in group]
         return found
 
     def both_sides(self, instance: Instance, *, mutant: str | None = None) -> Sides:
@@ -218,6 +213,11 @@ class Claim:
         sequence = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(self.id.encode()), number))
         return np.random.Generator(np.random.Philox(sequence))
 
+    def _batch_number(self, index: int) -> int | None:
+        """The batch that an instance belongs to, if any."""
+        drawn = index - len(self.smallest)
+        return drawn // BATCH if self.batched and drawn >= 0 else None
+
     def _batch(self, number: int, seed: int) -> Instance:
         return self.draw(self._generator(number, seed), BATCH)
 
@@ -229,7 +229,7 @@ class Claim:
             doubtful = ~(values <= self.tolerance) if self.extended is not None else ~np.isfinite(values)
         except (ComputationError, np.linalg.LinAlgError, FloatingPointError):
             values, doubtful = np.full(BATCH, np.nan), np.ones(BATCH, dtype=bool)
-        for row in np.flatnonzero(doubtful):
+        for row in np.flatnonzero(doubtful).tolist():
             alone = {name: _row(value, row) for name, value in batch.items()}
             values[row] = self.residual_of(alone, mutant=mutant)
         return values

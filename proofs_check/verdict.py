@@ -11,14 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from lineardyn.errors import DataFileError
+from lineardyn import __version__
+from lineardyn.errors import ArgumentError, DataFileError
+from lineardyn.validation import shown
 
-__all__ = ["Instance", "Outcome", "Verdict", "Witness"]
+__all__ = ["Instance", "Outcome", "Verdict", "Witness", "round_off_bound"]
 
 Instance = dict[str, Any]
 """One case of a claim: names to numpy arrays, numbers, strings, or lists and dicts of these."""
 
-WITNESS_FORMAT = 1
+WITNESS_FORMAT = 2
+"""1 had neither version nor round-off bound; the rest is the same."""
 
 
 class Outcome(Enum):
@@ -64,12 +67,27 @@ def decode(value: Any) -> Any:
     return value
 
 
+def round_off_bound(residual: float | None, tolerance: float) -> float:
+    """How far the residual of one instance may differ on another machine: ``2 (1 + r) max(tolerance, 4ε)``.
+
+    The tolerance bounds what round-off does to the distance of the two sides, relative to their size, on any machine.
+    So two machines differ by twice as much in the distance, and by twice as much of ``r`` in the size that it is
+    divided by. The bound is as honest as the tolerance: nothing is measured here.
+
+    >>> round_off_bound(0.5, 1e-12)
+    3e-12
+    """
+    return 2 * (1 + (residual or 0.0)) * max(tolerance, 4 * float(np.finfo(np.float64).eps))
+
+
 @dataclass(frozen=True, eq=False)
 class Witness:
     """One instance of a claim with its residual: small enough to read, and it replays on any machine.
 
     ``seed`` and ``index`` say where it came from; ``instance`` alone suffices to replay it. ``left`` and ``right``
-    are the two numbers that should have been equal (or ordered), ``text`` says so in words.
+    are the two numbers that should have been equal (or ordered), ``text`` says so in words. A replay on another machine
+    gives the same ``residual`` within ``round_off`` (:func:`round_off_bound`). ``version`` is that of the library which
+    wrote it.
     """
 
     claim_id: str
@@ -82,28 +100,63 @@ class Witness:
     seed: int
     index: int
     mutant: str | None = None
+    round_off: float = 0.0
+    version: str = __version__
+    format: int = WITNESS_FORMAT
 
     @property
     def size(self) -> int:
         """Numbers in the instance: the measure by which a witness is called small."""
         return instance_size(self.instance)
 
+    @property
+    def origin(self) -> str:
+        """Which version wrote it, in words; empty if it is this one."""
+        if (self.version, self.format) == (__version__, WITNESS_FORMAT):
+            return ""
+        written = f"lineardyn {self.version}" if self.version else "an earlier version of lineardyn"
+        return f"the witness was written by {written} (format {self.format}), this is {__version__} ({WITNESS_FORMAT})"
+
     def replay(self) -> float:
-        """Compute the residual again from the stored instance alone (NaN where it has none)."""
+        """Compute the residual again from the stored instance alone (NaN where it has none).
+
+        Raises
+        ------
+        DataFileError
+            There is no such claim or planted error any more, or the instance is none of this claim: the text says
+            which version wrote it.
+        """
         from proofs_check.claims import get
 
-        return get(self.claim_id).residual_of(self.instance, mutant=self.mutant)
+        origin = f"; {self.origin}" if self.origin else ""
+        try:
+            return get(self.claim_id).residual_of(self.instance, mutant=self.mutant)
+        except ArgumentError as error:
+            raise DataFileError(f"the witness cannot be replayed: {error}{origin}") from None
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise DataFileError(
+                f"the witness cannot be replayed ({type(error).__name__}: {error}): its instance is none of claim "
+                f"{self.claim_id} as it is here{origin or ': the file was changed'}"
+            ) from error
+
+    def agrees(self, replayed: float) -> bool:
+        """Whether a replay gave the stored residual within its round-off bound (or none again)."""
+        if self.residual is None or np.isnan(replayed):
+            return self.residual is None and bool(np.isnan(replayed))
+        return abs(replayed - self.residual) <= self.round_off
 
     def to_dict(self) -> dict[str, Any]:
         """The witness as JSON-able data."""
         return {
-            "format": WITNESS_FORMAT,
+            "format": self.format,
+            "version": self.version,
             "claim": self.claim_id,
             "mutant": self.mutant,
             "text": self.text,
             "left": self.left,
             "right": self.right,
             "residual": self.residual,
+            "round_off": self.round_off,
             "tolerance": self.tolerance,
             "seed": self.seed,
             "index": self.index,
@@ -112,20 +165,28 @@ class Witness:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Witness:
-        """Inverse of :meth:`to_dict`."""
+        """Inverse of :meth:`to_dict`; files of other versions are read as far as they hold what a replay needs."""
+        version, known = data.get("version", ""), data.get("format")
         missing = {"claim", "instance", "residual", "tolerance"} - set(data)
         if missing:
-            raise DataFileError(f"the witness lacks {', '.join(sorted(missing))}: it is no file from Witness.save")
-        if data.get("format") != WITNESS_FORMAT:
+            writer = f"format {known!r} of lineardyn {version}" if version or known else "no file from Witness.save"
+            raise DataFileError(f"the witness lacks {', '.join(sorted(missing))}: it is {writer}")
+        residual, tolerance = data["residual"], data["tolerance"]
+        if not isinstance(data["instance"], Mapping) or not all(
+            isinstance(number, int | float) for number in (residual or 0.0, tolerance)
+        ):
             raise DataFileError(
-                f"the witness has format {data.get('format')!r}, expected {WITNESS_FORMAT}: "
-                f"it was written by another version, which is needed to replay it"
+                f"the witness holds residual {shown(residual)}, tolerance {shown(tolerance)} and instance "
+                f"{shown(data['instance'])}, expected two numbers and an object: the file was changed"
             )
         return cls(
             claim_id=data["claim"],
-            instance=decode(data["instance"]),
-            residual=data["residual"],
-            tolerance=data["tolerance"],
+            instance=_decoded(data["instance"]),
+            residual=residual,
+            tolerance=tolerance,
+            round_off=data.get("round_off", round_off_bound(residual, tolerance)),
+            version=version,
+            format=known if isinstance(known, int) else 0,
             left=data.get("left", ""),
             right=data.get("right", ""),
             text=data.get("text", ""),
@@ -155,6 +216,14 @@ class Witness:
         if not isinstance(data, dict):
             raise DataFileError(f"{source} holds a {type(data).__name__}, expected a witness: a file from Witness.save")
         return cls.from_dict(data)
+
+
+def _decoded(instance: Mapping[str, Any]) -> Instance:
+    try:
+        decoded: Instance = decode(dict(instance))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataFileError(f"the witness's instance cannot be read ({error}): the file was changed") from None
+    return decoded
 
 
 @dataclass(frozen=True)

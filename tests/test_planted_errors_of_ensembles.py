@@ -106,8 +106,8 @@ def one_stream_for_all(original: Any) -> Any:
 
 
 def kept_in_the_next_row(original: Any) -> Any:
-    def wrong(self: Any, chunk: int, states: Any, outcomes: Any, done: Any) -> None:
-        original(self, (chunk + 1) % len(self.chunks), states, outcomes, done)
+    def wrong(self: Any, chunk: int, result: Any) -> None:
+        original(self, (chunk + 1) % len(self.chunks), result)
 
     return wrong
 
@@ -143,7 +143,7 @@ PLANTED = {
     "off by one in recording": Planted(descents.DescentSweep, "t", recorded_one_late, of_descents),
     "one stream of draws for all runs": Planted(training, "_generators", one_stream_for_all, of_draws),
     "divergence not told": Planted(descents.DescentSweep, "_outcome", never_diverged, of_divergence),
-    "rows of another chunk": Planted(executors._Submission, "_keep", kept_in_the_next_row, of_chunks),
+    "rows of another chunk": Planted(executors._Submission, "keep", kept_in_the_next_row, of_chunks),
     "runs counted from one": Planted(
         ensemble.Ensemble, "_run", lambda original: lambda self, index: original(self, index - 1), of_single_runs
     ),

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from lineardyn.ensembles.ensemble import ENDED, Ensemble
-from lineardyn.ensembles.executors import ExecutorLike, check_executor, solve_over_executor
+from lineardyn.ensembles.executors import solve_over_executor
 from lineardyn.ensembles.sweep import Outcome, Sweep
 from lineardyn.ensembles.threads import default_threads, solve_in_threads
 from lineardyn.errors import ArgumentError, ComputationError
+from lineardyn.executors import ExecutorLike, check_executor
 from lineardyn.progress import progress_bar
 from lineardyn.trajectory import Trajectory
 from lineardyn.validation import check_count

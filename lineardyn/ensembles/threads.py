@@ -17,8 +17,9 @@ from numba import config
 from numpy.typing import NDArray
 
 from lineardyn.ensembles.sweep import Outcome, Sweep
+from lineardyn.executors import Stopped
 
-__all__ = ["Stopped", "default_threads", "one_blas_thread", "solve_in_threads"]
+__all__ = ["default_threads", "one_blas_thread", "solve_in_threads"]
 
 Floats = NDArray[np.float64]
 Done = Callable[[int, Outcome], None]
@@ -68,10 +69,6 @@ class _Limit:
 
 
 _limit = _Limit()
-
-
-class Stopped(Exception):
-    """Raised to leave a group that nobody waits for any more."""
 
 
 def solve_in_threads(sweep: Sweep, out: Floats, threads: int, done: Done, progress: Callable[[float], None]) -> None:

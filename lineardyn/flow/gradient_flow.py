@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.ensembles.axes import StackedWeights, number_of_runs, pack_starts, spread
 from lineardyn.ensembles.ensemble import Ensemble
-from lineardyn.ensembles.executors import ExecutorLike
 from lineardyn.ensembles.flows import FlowSweep
 from lineardyn.ensembles.running import OnResult, check_single, run_sweep
 from lineardyn.errors import ArgumentError, ComputationError, Status
+from lineardyn.executors import ExecutorLike
 from lineardyn.flow.events import Event, Flow, LossBelow, ModeLearned, Stationary, Watcher, check_events
 from lineardyn.flow.integration import integrate
 from lineardyn.flow.stepping import MAX_STEPS, METHODS

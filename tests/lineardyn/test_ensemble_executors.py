@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from lineardyn import Ensemble, gradient_descent, gradient_flow, stack_weights
+from lineardyn import executors as any_executors
 from lineardyn.ensembles import executors
 from lineardyn.errors import ArgumentError, ComputationError, Status
 from tests.lineardyn.problems import PROBLEMS
@@ -129,7 +130,7 @@ def test_a_run_that_always_kills_its_worker_is_given_up_alone(tmp_path):
     partial = caught.value.result
     assert [status is Status.WORKER_LOST for status in partial.statuses] == [i == 3 for i in range(N_RUNS)]
     assert np.array_equal(partial.completed.states, alone[[0, 1, 2, 4, 5]].states)
-    assert len(list(tmp_path.iterdir())) == executors.TRIES
+    assert len(list(tmp_path.iterdir())) == any_executors.TRIES
 
 
 def test_a_broken_pool_that_cannot_be_made_anew_keeps_what_ended(tmp_path):
@@ -163,8 +164,8 @@ def test_workers_leave_off_when_the_caller_is_interrupted(monkeypatch):
             raise KeyboardInterrupt
         return wait(*arguments, **options)
 
-    wait = executors.wait
-    monkeypatch.setattr(executors, "wait", interrupted)
+    wait = any_executors.wait
+    monkeypatch.setattr(any_executors, "wait", interrupted)
     monkeypatch.setattr(executors, "MOST_CHUNKS", 1)
     late = threading.Event()
     clock = threading.Timer(15.0, late.set)
