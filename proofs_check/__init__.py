@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from proofs_check.adversary import attack
 from proofs_check.checking import check
 from proofs_check.claim import Claim, Kind
 from proofs_check.claims import claims, get
 from proofs_check.verdict import Outcome, Verdict, Witness
 
-__all__ = ["Claim", "Kind", "Outcome", "Verdict", "Witness", "check", "claims", "get"]
+__all__ = ["Claim", "Kind", "Outcome", "Verdict", "Witness", "attack", "check", "claims", "get"]

@@ -14,9 +14,9 @@ import numpy as np
 from lineardyn.errors import ComputationError
 from lineardyn.validation import Rng, as_generator, check_count
 from proofs_check.claim import Claim
-from proofs_check.verdict import Outcome, Verdict, Witness, instance_size
+from proofs_check.verdict import Instance, Outcome, Verdict, Witness, instance_size
 
-__all__ = ["check"]
+__all__ = ["check", "witness_of"]
 
 BLOCK = 16
 """Instances in one task of an executor. Fixed, so that the verdict does not depend on the number of workers."""
@@ -152,9 +152,16 @@ def _judge(claim: Claim, seed: int, mutant: str | None, rows: list[tuple[float, 
 
 def _witness(claim: Claim, seed: int, index: int, mutant: str | None) -> Witness:
     instance = claim.instance(index, seed)
+    lead = instance.get("text", f"instance {index} of seed {seed} ({instance_size(instance)} numbers)")
+    return witness_of(claim, instance, lead=lead, seed=seed, index=index, mutant=mutant)
+
+
+def witness_of(
+    claim: Claim, instance: Instance, *, lead: str, seed: int, index: int | None, mutant: str | None
+) -> Witness:
+    """The witness that an instance is, with its residual and the two numbers that differ most."""
     residual = claim.residual_of(instance, mutant=mutant)
     left, right = _numbers(claim, instance, mutant)
-    lead = instance.get("text", f"instance {index} of seed {seed} ({instance_size(instance)} numbers)")
     quantity = f"{claim.quantity} " if claim.quantity else ""
     return Witness(
         claim_id=claim.id,
@@ -170,7 +177,7 @@ def _witness(claim: Claim, seed: int, index: int, mutant: str | None) -> Witness
     )
 
 
-def _numbers(claim: Claim, instance: dict[str, Any], mutant: str | None) -> tuple[str, str]:
+def _numbers(claim: Claim, instance: Instance, mutant: str | None) -> tuple[str, str]:
     """The entry at which the two sides differ most, as text."""
     try:
         left, right = claim.both_sides(instance, mutant=mutant)

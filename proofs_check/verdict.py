@@ -68,8 +68,9 @@ def decode(value: Any) -> Any:
 class Witness:
     """One instance of a claim with its residual: small enough to read, and it replays on any machine.
 
-    ``seed`` and ``index`` say where it came from; ``instance`` alone suffices to replay it. ``left`` and ``right``
-    are the two numbers that should have been equal (or ordered), ``text`` says so in words.
+    ``seed`` and ``index`` say where it came from (index None: an adversary made it); ``instance`` alone suffices to
+    replay it. ``left`` and ``right`` are the two numbers that should have been equal (or ordered), ``text`` says so in
+    words.
     """
 
     claim_id: str
@@ -80,7 +81,7 @@ class Witness:
     right: str
     text: str
     seed: int
-    index: int
+    index: int | None
     mutant: str | None = None
 
     @property

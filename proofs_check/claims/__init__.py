@@ -18,14 +18,25 @@ def claims() -> tuple[Claim, ...]:
     >>> "E1" in [claim.id for claim in claims()]
     True
     """
+    from proofs_check.claims.araki_lieb_thirring import ALT_CLAIMS
     from proofs_check.claims.cosines import COSINE_CLAIMS
     from proofs_check.claims.dynamics import DYNAMICS_CLAIMS
     from proofs_check.claims.errata import ERRATA
     from proofs_check.claims.fourier import FOURIER_CLAIMS
+    from proofs_check.claims.holder import HOELDER_CLAIMS
     from proofs_check.claims.statistics import STATISTICS_CLAIMS
     from proofs_check.claims.sums import SUM_CLAIMS
 
-    return (*FOURIER_CLAIMS, *STATISTICS_CLAIMS, *DYNAMICS_CLAIMS, *COSINE_CLAIMS, *SUM_CLAIMS, *ERRATA)
+    return (
+        *FOURIER_CLAIMS,
+        *STATISTICS_CLAIMS,
+        *DYNAMICS_CLAIMS,
+        *COSINE_CLAIMS,
+        *SUM_CLAIMS,
+        *HOELDER_CLAIMS,
+        *ALT_CLAIMS,
+        *ERRATA,
+    )
 
 
 def get(claim: Claim | str) -> Claim:

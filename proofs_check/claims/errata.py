@@ -6,7 +6,15 @@ would show in the corrected claim.
 
 from __future__ import annotations
 
-from proofs_check.claim import Claim, Kind, absolute_distance
+from proofs_check.claim import Claim, Kind, absolute_distance, excess
+from proofs_check.claims.araki_lieb_thirring import (
+    LINES_AT_45_DEGREES,
+    NILPOTENT,
+    draw_square_pair,
+    draw_square_pair_below_one,
+    exact_trace_power_sides,
+    trace_power_sides,
+)
 from proofs_check.claims.cosines import ALTERNATING, DELAY_REASON, delay_sides
 from proofs_check.claims.fourier import (
     ONE_BY_THREE,
@@ -18,6 +26,7 @@ from proofs_check.claims.fourier import (
     draw_kernel_and_image,
     parseval_sides,
 )
+from proofs_check.claims.holder import EXACT_REASON
 from proofs_check.claims.pixel_space import draw_cosines
 from proofs_check.claims.statistics import (
     ORTHONORMAL,
@@ -104,6 +113,50 @@ ERRATA = (
         smallest=(TWO_PIXELS,),
         max_instances=100,
         counterpart="minimal-norm",
+    ),
+    Claim(
+        id="E8",
+        title="Powers of polar factors for r < 1",
+        statement="‖A_1A_2‖_r^r ≤ ‖|A_1|^r |A_2^*|^r‖_1",
+        source="Godfrey et al., the way suggested to conjecture 4.13, read with the left polar factor of A_2",
+        hypotheses=("square matrices, real or complex", "0 < r < 1"),
+        expected=Outcome.REFUTED,
+        kind=Kind.ERRATUM,
+        mutants={"with the constant 1.05": {"constant": 1.05}, "exponent of |A_1| 1% off": {"shift": 0.99}},
+        tolerance=1e-10,
+        tolerance_reason=EXACT_REASON,
+        draw=draw_square_pair_below_one,
+        sides=trace_power_sides,
+        distance=excess,
+        formula={"order": "first"},
+        quantity="‖A_1A_2‖_r^r",
+        smallest=(LINES_AT_45_DEGREES,),
+        batched=True,
+        extended=exact_trace_power_sides,
+        attacked=("chain",),
+        counterpart="araki-lieb-thirring-reversed",
+    ),
+    Claim(
+        id="E8-literal",
+        title="Powers of polar factors, to the letter",
+        statement="‖A_1A_2‖_r^r ≤ ‖H_1^r H_2^r‖_1 with polar factors A_i = U_i H_i",
+        source="Godfrey et al., the way suggested to conjecture 4.13, as printed",
+        hypotheses=("square matrices, real or complex", "any r > 0"),
+        expected=Outcome.REFUTED,
+        kind=Kind.ERRATUM,
+        mutants={"with the constant 1.05": {"constant": 1.05}, "exponent of |A_1| 1% off": {"shift": 0.99}},
+        tolerance=1e-10,
+        tolerance_reason=EXACT_REASON,
+        draw=draw_square_pair,
+        sides=trace_power_sides,
+        distance=excess,
+        formula={"order": "first", "second": "literal"},
+        quantity="‖A_1A_2‖_r^r",
+        smallest=(NILPOTENT,),
+        batched=True,
+        extended=exact_trace_power_sides,
+        attacked=("chain",),
+        counterpart="araki-lieb-thirring",
     ),
     Claim(
         id="E11",
