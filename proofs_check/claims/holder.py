@@ -77,9 +77,9 @@ def _draw_scales(rng: np.random.Generator, n: int) -> Floats:
 
 
 def _aligned_factors(rng: np.random.Generator, exponents: Floats, dims: list[int]) -> list[Matrices]:
-    """``A_l = U_l S^{r/p_l} U_{l+1}^*``, the case of equality; S of any rank, within a factor 1000."""
+    """``A_l = U_l S^{r/p_l} U_{l+1}^*``, the case of equality; S of any rank, within a factor 300."""
     n, smallest = len(exponents), min(dims)
-    values = np.sort(10.0 ** -rng.uniform(0.0, 3.0, size=(n, smallest)))[:, ::-1]
+    values = np.sort(10.0 ** -rng.uniform(0.0, 2.5, size=(n, smallest)))[:, ::-1]
     ranks = np.where(rng.random(n) < 0.8, smallest, rng.integers(1, smallest + 1, size=n))
     values = values * (np.arange(smallest) < ranks[:, None])
     shares = (1.0 / exponents) / (1.0 / exponents).sum(axis=1, keepdims=True)
@@ -96,7 +96,7 @@ def draw_chain(rng: np.random.Generator, n: int) -> Instance:
     aligned = _aligned_factors(rng, exponents, dims)
     loose = [draw_matrices(rng, n, dims[i], dims[i + 1]) for i in range(count)]
     kind = rng.integers(4, size=n)[:, None, None]
-    moved = 10.0 ** -rng.uniform(1.0, 8.0, size=(n, 1, 1))
+    moved = 10.0 ** -rng.uniform(1.0, 4.0, size=(n, 1, 1))
     factors = [
         _draw_scales(rng, n) * np.select([kind == 0, kind == 1], [a, a + moved * b], b)
         for a, b in zip(aligned, loose, strict=True)
