@@ -147,14 +147,14 @@ class _Landscape:
 
     def instance_at(self, x: Floats) -> Instance:
         """The instance at one point."""
-        return self.instance | {name: array[0] for name, array in self.arrays(x[None]).items()}
+        return self.instance | {name: np.array(array[0]) for name, array in self.arrays(x[None]).items()}
 
     def heights(self, x: Floats) -> Floats:
         """At each of the points ``(n, entries)``."""
         moved = self.arrays(x)
         if self.claim.batched:
             return self._of_batch(moved, len(x))
-        one = [self.instance | {name: array[i] for name, array in moved.items()} for i in range(len(x))]
+        one = [self.instance | {name: np.array(array[i]) for name, array in moved.items()} for i in range(len(x))]
         return np.array([self._of_one(instance) for instance in one])
 
     def _of_batch(self, moved: dict[str, NDArray[Any]], n: int) -> Floats:

@@ -155,7 +155,7 @@ def in_extended_precision(
 
 
 def well_conditioned(factors: Sequence[Matrices]) -> bool:
-    """Whether every singular value of the factors and of their product is within :data:`CONDITION` of the largest, or 0.
+    """Whether every singular value of the factors and of their product is within :data:`CONDITION` of the top, or 0.
 
     Its relative error is then below ``1e-14 · CONDITION``; 0 is what float64 cannot tell from it.
     """
