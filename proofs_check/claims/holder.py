@@ -29,7 +29,7 @@ from proofs_check.claims.schatten import (
 )
 from proofs_check.verdict import Instance, Outcome
 
-__all__ = ["EXACT_REASON", "HOELDER_CLAIMS", "SIZE", "draw_pair", "factors_of"]
+__all__ = ["EXACT_REASON", "HOELDER_CLAIMS", "SIZE", "draw_pair", "factors_of", "pack_chain"]
 
 Floats = NDArray[np.float64]
 Matrices = NDArray[Any]
@@ -51,7 +51,8 @@ def factors_of(instance: Instance) -> list[Matrices]:
     return [chain[..., i, : dims[i], : dims[i + 1]] for i in range(len(dims) - 1)]
 
 
-def _pack(factors: list[Matrices], dims: list[int]) -> Instance:
+def pack_chain(factors: list[Matrices], dims: list[int]) -> Instance:
+    """The inverse of :func:`factors_of`, for a batch."""
     chain = np.zeros((len(factors[0]), len(factors), SIZE, SIZE), dtype=np.complex128)
     for i, factor in enumerate(factors):
         chain[:, i, : dims[i], : dims[i + 1]] = factor
@@ -101,7 +102,7 @@ def draw_chain(rng: np.random.Generator, n: int) -> Instance:
         _draw_scales(rng, n) * np.select([kind == 0, kind == 1], [a, a + moved * b], b)
         for a, b in zip(aligned, loose, strict=True)
     ]
-    return _pack(factors, dims) | {"exponents": exponents}
+    return pack_chain(factors, dims) | {"exponents": exponents}
 
 
 def draw_aligned_chain(rng: np.random.Generator, n: int) -> Instance:
@@ -109,7 +110,7 @@ def draw_aligned_chain(rng: np.random.Generator, n: int) -> Instance:
     count = int(rng.integers(2, 5))
     dims, exponents = _draw_dims(rng, count + 1), _draw_exponents(rng, n, count)
     factors = [_draw_scales(rng, n) * factor for factor in _aligned_factors(rng, exponents, dims)]
-    return _pack(factors, dims) | {"exponents": exponents}
+    return pack_chain(factors, dims) | {"exponents": exponents}
 
 
 def draw_pair(
@@ -121,7 +122,7 @@ def draw_pair(
     aligned = _aligned_factors(rng, np.ones((n, 2)), dims)
     share = (rng.integers(4, size=n) == 0)[:, None, None]
     factors = [_draw_scales(rng, n) * np.where(share, a, b) for a, b in zip(aligned, loose, strict=True)]
-    return _pack(factors, dims) | {"power": rng.uniform(low, high, size=n)}
+    return pack_chain(factors, dims) | {"power": rng.uniform(low, high, size=n)}
 
 
 # --- Schatten-Hölder ------------------------------------------------------------------------------------------------

@@ -70,9 +70,9 @@ def over_operator_norm(matrices: Matrices) -> tuple[Matrices, Floats]:
     return matrices / top[:, :, None], without_round_off(values / top)
 
 
-def without_round_off(values: Floats) -> Floats:
-    """Singular values with those up to :data:`CUT` set to 0: of factors of unit operator norm, or of their product."""
-    return np.where(values > CUT, values, 0.0)
+def without_round_off(values: Floats, bound: Floats | float = 1.0) -> Floats:
+    """Singular values with those up to ``CUT · bound`` set to 0; the bound is the product of the operator norms."""
+    return np.where(values > CUT * bound, values, 0.0)
 
 
 def powers(values: Floats, exponent: Floats) -> Floats:
