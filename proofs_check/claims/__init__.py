@@ -21,9 +21,13 @@ def claims() -> tuple[Claim, ...]:
     from proofs_check.claims.araki_lieb_thirring import ALT_CLAIMS
     from proofs_check.claims.cosines import COSINE_CLAIMS
     from proofs_check.claims.dynamics import DYNAMICS_CLAIMS
+    from proofs_check.claims.equivalence import EQUIVALENCE_CLAIMS
     from proofs_check.claims.errata import ERRATA
+    from proofs_check.claims.factorisations import FACTOR_CLAIMS
     from proofs_check.claims.fourier import FOURIER_CLAIMS
     from proofs_check.claims.holder import HOELDER_CLAIMS
+    from proofs_check.claims.penalties import PENALTY_CLAIMS
+    from proofs_check.claims.shrinkage import SHRINKAGE_CLAIMS
     from proofs_check.claims.statistics import STATISTICS_CLAIMS
     from proofs_check.claims.sums import SUM_CLAIMS
 
@@ -35,6 +39,10 @@ def claims() -> tuple[Claim, ...]:
         *SUM_CLAIMS,
         *HOELDER_CLAIMS,
         *ALT_CLAIMS,
+        *FACTOR_CLAIMS,
+        *EQUIVALENCE_CLAIMS,
+        *PENALTY_CLAIMS,
+        *SHRINKAGE_CLAIMS,
         *ERRATA,
     )
 

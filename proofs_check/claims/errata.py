@@ -16,6 +16,16 @@ from proofs_check.claims.araki_lieb_thirring import (
     trace_power_sides,
 )
 from proofs_check.claims.cosines import ALTERNATING, DELAY_REASON, delay_sides
+from proofs_check.claims.equivalence import (
+    EQUIVALENCE_REASON,
+    IDENTITY_OF_TWO,
+    ONE_BY_TWO_PREDICTOR,
+    WEIGHTS_REASON,
+    draw_narrow_problem,
+    draw_predictor,
+    equivalence_sides,
+    least_weights_sides,
+)
 from proofs_check.claims.fourier import (
     ONE_BY_THREE,
     ONE_BY_TWO,
@@ -28,6 +38,12 @@ from proofs_check.claims.fourier import (
 )
 from proofs_check.claims.holder import EXACT_REASON
 from proofs_check.claims.pixel_space import draw_cosines
+from proofs_check.claims.shrinkage import (
+    BRUTE_REASON,
+    ONE_BY_TWO_THRESHOLD,
+    draw_coefficient,
+    soft_threshold_sides,
+)
 from proofs_check.claims.statistics import (
     ORTHONORMAL,
     SPECTRUM_REASON,
@@ -76,6 +92,63 @@ ERRATA = (
         quantity="⟨w, x⟩/(‖w‖‖x‖)",
         smallest=(ONE_BY_THREE, ONE_BY_TWO, TWO_BY_TWO),
         counterpart="parseval",
+    ),
+    Claim(
+        id="E3",
+        title="The constant of the equivalent penalty",
+        statement="min Σ_l ‖w_l‖² over weights of v̂ = L Σ_f ‖v̂_f‖_{S_{2/L}}^{2/L}",
+        source="Godfrey et al. eq 4.10, as printed",
+        hypotheses=("hidden widths ≥ rank v̂_f", "real images", "any depth"),
+        expected=Outcome.REFUTED,
+        kind=Kind.ERRATUM,
+        mutants={"half of the exponent of P": {"power_of_p": 0.5}, "√2": {"factor": 2**0.5}},
+        tolerance=1e-10,
+        tolerance_reason=WEIGHTS_REASON,
+        draw=draw_predictor,
+        sides=least_weights_sides,
+        formula={"power_of_p": 0.0},
+        quantity="Σ‖w_l‖²",
+        smallest=(ONE_BY_TWO_PREDICTOR,),
+        counterpart="least-weights",
+    ),
+    Claim(
+        id="E4",
+        title="Theorem 4.9 (ii) with layers narrower than min(C, K)",
+        statement="the minimum over weights is that over all predictors, without a bound on rank v̂_f",
+        source="Godfrey et al. theorem 4.9 (ii), as printed: L = 2 and any C_1",
+        hypotheses=("hidden widths below min(C, K)", "real images"),
+        expected=Outcome.REFUTED,
+        kind=Kind.ERRATUM,
+        mutants={"½λ for λ": {"factor": 0.5}, "λ 1% off": {"factor": 1.01}},
+        tolerance=1e-6,
+        tolerance_reason=EQUIVALENCE_REASON,
+        draw=draw_narrow_problem,
+        sides=equivalence_sides,
+        formula={"rank": "ignored"},
+        quantity="minimum",
+        smallest=(IDENTITY_OF_TWO,),
+        max_instances=4,
+        counterpart="narrow-layers",
+    ),
+    Claim(
+        id="E5",
+        title="The soft threshold of two layers without √P",
+        statement="v = v_LS max(0, 1 − λ/(τ|v_LS|))",
+        source="Godfrey et al. eq A.6-A.9, as printed",
+        hypotheses=("⟨x̂_g x̂_f^*⟩ = τ_f δ_fg", "C = K = 1", "L = 2"),
+        expected=Outcome.REFUTED,
+        kind=Kind.ERRATUM,
+        mutants={"½λ for λ": {"factor": 0.5}, "conj(v_LS) for v_LS": {"conjugate": True}},
+        tolerance=1e-6,
+        tolerance_reason=BRUTE_REASON + "; in units of |v_LS|",
+        draw=draw_coefficient,
+        sides=soft_threshold_sides,
+        distance=absolute_distance,
+        formula={"power_of_p": 0.0},
+        quantity="v/|v_LS|",
+        smallest=(ONE_BY_TWO_THRESHOLD,),
+        batched=True,
+        counterpart="soft-threshold",
     ),
     Claim(
         id="E6",

@@ -96,7 +96,7 @@ def cost_sides(
 
 def _paid(factors: Sequence[Matrices]) -> Floats:
     """``Σ_l ‖A_l‖²``."""
-    return np.sum([(np.abs(layer) ** 2).sum(axis=(1, 2)) for layer in factors], axis=0)
+    return np.asarray(np.sum([(np.abs(layer) ** 2).sum(axis=(1, 2)) for layer in factors], axis=0))
 
 
 @in_extended_precision(lambda instance: well_conditioned(factors_of(instance)), cost_sides)
@@ -179,7 +179,7 @@ def _minimiser(instance: Instance, depth: int, *, power_of_p: float = 1.0, rule:
     mu = lam * _penalty_weight(depth, n_pixels, power_of_p)
     if rule == "entries":
         entries = _shrink_all(np.abs(least).reshape(len(least), -1), tau, mu, depth).reshape(least.shape)
-        return np.exp(1j * np.angle(least)) * entries
+        return np.asarray(np.exp(1j * np.angle(least)) * entries)
     left, values, right = np.linalg.svd(least, full_matrices=False)
     shrunk = _shrink_all(values, tau, mu, depth)
     count, width = values.shape[1], instance["width"][:, None]
