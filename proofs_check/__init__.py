@@ -11,6 +11,7 @@ from proofs_check.cbn import (
     representation_cost,
 )
 from proofs_check.campaigns import Ledger, campaign
+from proofs_check.adversary import attack
 from proofs_check.checking import check
 from proofs_check.claim import Claim, Kind
 from proofs_check.claims import claims, get
@@ -35,3 +36,4 @@ __all__ = [
 ]
 __all__ = ["Claim", "Kind", "Outcome", "Verdict", "Witness", "check", "check_symbolic", "claims", "get"]
 __all__ = ["Claim", "Kind", "Ledger", "Outcome", "Verdict", "Witness", "campaign", "check", "claims", "get"]
+__all__ = ["Claim", "Kind", "Outcome", "Verdict", "Witness", "attack", "check", "claims", "get"]

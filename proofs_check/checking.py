@@ -16,9 +16,19 @@ from numpy.typing import NDArray
 from lineardyn.errors import ComputationError
 from lineardyn.validation import Rng, as_generator, check_count
 from proofs_check.claim import Claim
-from proofs_check.verdict import Outcome, Verdict, Witness, instance_size, round_off_bound
+from proofs_check.verdict import Instance, Outcome, Verdict, Witness, instance_size, round_off_bound
 
-__all__ = ["block_edges", "check", "judged", "preferred", "reference", "residuals_of_block", "seed_of", "witness_of"]
+__all__ = [
+    "block_edges",
+    "check",
+    "judged",
+    "preferred",
+    "reference",
+    "residuals_of_block",
+    "seed_of",
+    "witness_from",
+    "witness_of",
+]
 
 BLOCK, BATCHED_BLOCK = 16, 256
 """Instances in one task of an executor. Fixed, so that the verdict does not depend on the number of workers."""
@@ -186,9 +196,16 @@ def _judge(claim: Claim, seed: int, mutant: str | None, residuals: Floats, sizes
 def witness_of(claim: Claim, seed: int, index: int, mutant: str | None) -> Witness:
     """One instance with all that a witness says of it."""
     instance = claim.instance(index, seed)
+    lead = instance.get("text", f"instance {index} of seed {seed} ({instance_size(instance)} numbers)")
+    return witness_from(claim, instance, lead=lead, seed=seed, index=index, mutant=mutant)
+
+
+def witness_from(
+    claim: Claim, instance: Instance, *, lead: str, seed: int, index: int | None, mutant: str | None
+) -> Witness:
+    """The witness that an instance is, with its residual and the two numbers that differ most."""
     residual = claim.residual_of(instance, mutant=mutant)
     left, right = _numbers(claim, instance, mutant)
-    lead = instance.get("text", f"instance {index} of seed {seed} ({instance_size(instance)} numbers)")
     quantity = f"{claim.quantity} " if claim.quantity else ""
     known = None if math.isnan(residual) else residual
     return Witness(
@@ -206,7 +223,7 @@ def witness_of(claim: Claim, seed: int, index: int, mutant: str | None) -> Witne
     )
 
 
-def _numbers(claim: Claim, instance: dict[str, Any], mutant: str | None) -> tuple[str, str]:
+def _numbers(claim: Claim, instance: Instance, mutant: str | None) -> tuple[str, str]:
     """The entry at which the two sides differ most, as text."""
     try:
         left, right = claim.both_sides(instance, mutant=mutant)

@@ -84,10 +84,10 @@ def round_off_bound(residual: float | None, tolerance: float) -> float:
 class Witness:
     """One instance of a claim with its residual: small enough to read, and it replays on any machine.
 
-    ``seed`` and ``index`` say where it came from; ``instance`` alone suffices to replay it. ``left`` and ``right``
-    are the two numbers that should have been equal (or ordered), ``text`` says so in words. A replay on another machine
-    gives the same ``residual`` within ``round_off`` (:func:`round_off_bound`). ``version`` is that of the library which
-    wrote it.
+    ``seed`` and ``index`` say where it came from (index None: an adversary made it); ``instance`` alone suffices to
+    replay it. ``left`` and ``right`` are the two numbers that should have been equal (or ordered), ``text`` says so in
+    words. A replay on another machine gives the same ``residual`` within ``round_off`` (:func:`round_off_bound`).
+    ``version`` is that of the library which wrote it.
     """
 
     claim_id: str
@@ -98,7 +98,7 @@ class Witness:
     right: str
     text: str
     seed: int
-    index: int
+    index: int | None
     mutant: str | None = None
     round_off: float = 0.0
     version: str = __version__

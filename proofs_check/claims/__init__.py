@@ -19,14 +19,20 @@ def claims() -> tuple[Claim, ...]:
     True
     """
     from proofs_check.claims.bottleneck import BOTTLENECK_CLAIMS
+    from proofs_check.claims.araki_lieb_thirring import ALT_CLAIMS
     from proofs_check.claims.cosines import COSINE_CLAIMS
     from proofs_check.claims.dynamics import DYNAMICS_CLAIMS
+    from proofs_check.claims.equivalence import EQUIVALENCE_CLAIMS
     from proofs_check.claims.errata import ERRATA
+    from proofs_check.claims.factorisations import FACTOR_CLAIMS
     from proofs_check.claims.fourier import FOURIER_CLAIMS
     from proofs_check.claims.frameworks import FRAMEWORK_CLAIMS
     from proofs_check.claims.networks import NETWORK_CLAIMS
     from proofs_check.claims.right_hand_side import RIGHT_HAND_SIDE_CLAIMS
     from proofs_check.claims.spectra import SPECTRA_CLAIMS
+    from proofs_check.claims.holder import HOELDER_CLAIMS
+    from proofs_check.claims.penalties import PENALTY_CLAIMS
+    from proofs_check.claims.shrinkage import SHRINKAGE_CLAIMS
     from proofs_check.claims.statistics import STATISTICS_CLAIMS
     from proofs_check.claims.sums import SUM_CLAIMS
 
@@ -41,6 +47,12 @@ def claims() -> tuple[Claim, ...]:
         *COSINE_CLAIMS,
         *SUM_CLAIMS,
         *BOTTLENECK_CLAIMS,
+        *HOELDER_CLAIMS,
+        *ALT_CLAIMS,
+        *FACTOR_CLAIMS,
+        *EQUIVALENCE_CLAIMS,
+        *PENALTY_CLAIMS,
+        *SHRINKAGE_CLAIMS,
         *ERRATA,
     )
 

@@ -15,7 +15,7 @@ from proofs_check import Claim, Outcome, check, claims, get
 from proofs_check.claim import absolute_distance, excess, relative_distance
 
 IDS = [claim.id for claim in claims()]
-ERRATA = {"E1", "E2", "E6", "E7", "E9", "E10", "E11"}
+ERRATA = {"E1", "E2", "E3", "E4", "E5", "E6", "E7", "E8", "E8-literal", "E9", "E10", "E11"}
 
 
 def same_instance(a, b):
@@ -87,10 +87,15 @@ def test_an_erratum_stands_beside_its_correction_and_shares_its_code(claim_id):
     [
         ("E1", 1 / np.sqrt(2), 0.5),
         ("E2", 1.0, 0.0),
+        ("E3", np.sqrt(2), 2.0),
+        ("E4", 1.19, 0.38),
+        ("E5", 1 - np.sqrt(2) / 4, 0.5),
         ("E6", 4.0, 2 * np.sqrt(2)),
         ("E7", 1.767767, 2.020305),
         ("E9", 2 * np.log(2), -2 * np.log(2)),
         ("E10", 1.0, 0.0),
+        ("E8", np.sqrt(np.sqrt(0.5)), np.sqrt(0.5)),
+        ("E8-literal", 1.0, 0.0),
         ("E11", 0.5, 0.25),
     ],
 )
