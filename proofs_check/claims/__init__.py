@@ -18,14 +18,37 @@ def claims() -> tuple[Claim, ...]:
     >>> "E1" in [claim.id for claim in claims()]
     True
     """
+    from proofs_check.claims.clocks import CLOCK_CLAIMS
+    from proofs_check.claims.cosine_laws import COSINE_LAW_CLAIMS
     from proofs_check.claims.cosines import COSINE_CLAIMS
+    from proofs_check.claims.discrete import DISCRETE_CLAIMS
     from proofs_check.claims.dynamics import DYNAMICS_CLAIMS
     from proofs_check.claims.errata import ERRATA
     from proofs_check.claims.fourier import FOURIER_CLAIMS
+    from proofs_check.claims.frequencies import FREQUENCY_CLAIMS
+    from proofs_check.claims.stability import STABILITY_CLAIMS
     from proofs_check.claims.statistics import STATISTICS_CLAIMS
+    from proofs_check.claims.stiffness import STIFFNESS_CLAIMS
     from proofs_check.claims.sums import SUM_CLAIMS
+    from proofs_check.claims.two_layers import TWO_LAYER_CLAIMS
+    from proofs_check.claims.winners import WINNER_CLAIMS
 
-    return (*FOURIER_CLAIMS, *STATISTICS_CLAIMS, *DYNAMICS_CLAIMS, *COSINE_CLAIMS, *SUM_CLAIMS, *ERRATA)
+    return (
+        *FOURIER_CLAIMS,
+        *STATISTICS_CLAIMS,
+        *DYNAMICS_CLAIMS,
+        *TWO_LAYER_CLAIMS,
+        *FREQUENCY_CLAIMS,
+        *COSINE_CLAIMS,
+        *COSINE_LAW_CLAIMS,
+        *DISCRETE_CLAIMS,
+        *STABILITY_CLAIMS,
+        *STIFFNESS_CLAIMS,
+        *CLOCK_CLAIMS,
+        *WINNER_CLAIMS,
+        *SUM_CLAIMS,
+        *ERRATA,
+    )
 
 
 def get(claim: Claim | str) -> Claim:
