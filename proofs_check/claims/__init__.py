@@ -21,11 +21,13 @@ def claims() -> tuple[Claim, ...]:
     from proofs_check.claims.clocks import CLOCK_CLAIMS
     from proofs_check.claims.cosine_laws import COSINE_LAW_CLAIMS
     from proofs_check.claims.cosines import COSINE_CLAIMS
+    from proofs_check.claims.deep import DEEP_CLAIMS
     from proofs_check.claims.discrete import DISCRETE_CLAIMS
     from proofs_check.claims.dynamics import DYNAMICS_CLAIMS
     from proofs_check.claims.errata import ERRATA
     from proofs_check.claims.fourier import FOURIER_CLAIMS
     from proofs_check.claims.frequencies import FREQUENCY_CLAIMS
+    from proofs_check.claims.norms import NORM_CLAIMS
     from proofs_check.claims.stability import STABILITY_CLAIMS
     from proofs_check.claims.statistics import STATISTICS_CLAIMS
     from proofs_check.claims.stiffness import STIFFNESS_CLAIMS
@@ -47,6 +49,8 @@ def claims() -> tuple[Claim, ...]:
         *CLOCK_CLAIMS,
         *WINNER_CLAIMS,
         *SUM_CLAIMS,
+        *NORM_CLAIMS,
+        *DEEP_CLAIMS,
         *ERRATA,
     )
 
