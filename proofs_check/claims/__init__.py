@@ -20,7 +20,11 @@ def claims() -> tuple[Claim, ...]:
     """
     from proofs_check.claims.bottleneck import BOTTLENECK_CLAIMS
     from proofs_check.claims.araki_lieb_thirring import ALT_CLAIMS
+    from proofs_check.claims.clocks import CLOCK_CLAIMS
+    from proofs_check.claims.cosine_laws import COSINE_LAW_CLAIMS
     from proofs_check.claims.cosines import COSINE_CLAIMS
+    from proofs_check.claims.deep import DEEP_CLAIMS
+    from proofs_check.claims.discrete import DISCRETE_CLAIMS
     from proofs_check.claims.dynamics import DYNAMICS_CLAIMS
     from proofs_check.claims.equivalence import EQUIVALENCE_CLAIMS
     from proofs_check.claims.errata import ERRATA
@@ -33,8 +37,14 @@ def claims() -> tuple[Claim, ...]:
     from proofs_check.claims.holder import HOELDER_CLAIMS
     from proofs_check.claims.penalties import PENALTY_CLAIMS
     from proofs_check.claims.shrinkage import SHRINKAGE_CLAIMS
+    from proofs_check.claims.frequencies import FREQUENCY_CLAIMS
+    from proofs_check.claims.norms import NORM_CLAIMS
+    from proofs_check.claims.stability import STABILITY_CLAIMS
     from proofs_check.claims.statistics import STATISTICS_CLAIMS
+    from proofs_check.claims.stiffness import STIFFNESS_CLAIMS
     from proofs_check.claims.sums import SUM_CLAIMS
+    from proofs_check.claims.two_layers import TWO_LAYER_CLAIMS
+    from proofs_check.claims.winners import WINNER_CLAIMS
 
     return (
         *FOURIER_CLAIMS,
@@ -53,6 +63,20 @@ def claims() -> tuple[Claim, ...]:
         *EQUIVALENCE_CLAIMS,
         *PENALTY_CLAIMS,
         *SHRINKAGE_CLAIMS,
+        *STATISTICS_CLAIMS,
+        *DYNAMICS_CLAIMS,
+        *TWO_LAYER_CLAIMS,
+        *FREQUENCY_CLAIMS,
+        *COSINE_CLAIMS,
+        *COSINE_LAW_CLAIMS,
+        *DISCRETE_CLAIMS,
+        *STABILITY_CLAIMS,
+        *STIFFNESS_CLAIMS,
+        *CLOCK_CLAIMS,
+        *WINNER_CLAIMS,
+        *SUM_CLAIMS,
+        *NORM_CLAIMS,
+        *DEEP_CLAIMS,
         *ERRATA,
     )
 

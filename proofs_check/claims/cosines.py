@@ -21,7 +21,19 @@ from proofs_check.claims.pixel_space import (
 )
 from proofs_check.verdict import Instance, Outcome
 
-__all__ = ["ALTERNATING", "COSINE_CLAIMS", "DELAY_REASON", "delay_sides"]
+__all__ = [
+    "ALTERNATING",
+    "CORNERS",
+    "COSINE_CLAIMS",
+    "DELAY_REASON",
+    "HYPOTHESES",
+    "RECURSION_REASON",
+    "class_constants",
+    "delay_sides",
+    "descend",
+    "draw_steps",
+    "with_steps",
+]
 
 Floats = NDArray[np.float64]
 
@@ -95,8 +107,8 @@ def sigmoid_sides(instance: Instance, *, speed: float = 1.0, pixels: str = "P", 
     return np.array([np.diag(f) for f in outputs]), np.array(predicted).T
 
 
-def draw_steps(rng: np.random.Generator) -> Instance:
-    """Cosines, a stable learning rate, and the class drawn at each of 40 steps."""
+def draw_steps(rng: np.random.Generator, *, steps: int = 40) -> Instance:
+    """Cosines, a stable learning rate, and the class drawn at each step."""
     instance = draw_cosines(rng)
     images = instance["images"]
     n_classes, n_pixels = len(images), images[0].size
@@ -105,7 +117,7 @@ def draw_steps(rng: np.random.Generator) -> Instance:
     return {
         **instance,
         "learning_rate": float(rng.uniform(0.05, 0.6) * limit),
-        "draws": rng.integers(n_classes, size=40),
+        "draws": rng.integers(n_classes, size=steps),
     }
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "effective_singular_values",
     "gradient",
     "predict",
+    "pulled_back",
     "shift_matrices",
     "two_layer_weights",
 ]
@@ -31,46 +32,57 @@ Floats = NDArray[np.float64]
 
 
 def shift_matrices(images: Floats) -> Floats:
-    """``(N, P, P)``: ``X[n] k`` is the circular convolution of image n ``(H, W)`` with the kernel k."""
-    n, height, width = images.shape
-    shifted = [np.roll(images, (m, w), (1, 2)).reshape(n, -1) for m in range(height) for w in range(width)]
+    """``(..., P, P)``: ``X k`` is the circular convolution of the image ``(..., H, W)`` with the kernel k."""
+    *lead, height, width = images.shape
+    shifted = [np.roll(images, (m, w), (-2, -1)).reshape(*lead, -1) for m in range(height) for w in range(width)]
     return np.stack(shifted, axis=-1)
 
 
 def predict(shifts: Floats, kernel: Floats, dense: Floats) -> Floats:
-    """``f(x)`` ``(N, K)``."""
-    hidden: Floats = shifts @ kernel
-    outputs: Floats = hidden @ dense.T
-    return outputs
+    """``f(x)`` ``(..., N, K)``: leading axes count networks, each with its images."""
+    return _hidden(shifts, kernel) @ np.swapaxes(dense, -1, -2)
+
+
+def _hidden(shifts: Floats, kernel: Floats) -> Floats:
+    convolved: Floats = (shifts @ kernel[..., None, :, None])[..., 0]
+    return convolved
 
 
 def gradient(shifts: Floats, targets: Floats, kernel: Floats, dense: Floats) -> tuple[Floats, Floats]:
     """Gradient of ``½⟨‖y - f(x)‖²⟩`` with respect to kernel and dense layer: the average of one-sample gradients."""
-    hidden = shifts @ kernel
-    error = hidden @ dense.T - targets
-    to_kernel = np.einsum("npm,np->m", shifts, error @ dense) / len(shifts)
-    to_dense = error.T @ hidden / len(shifts)
+    hidden = _hidden(shifts, kernel)
+    error = hidden @ np.swapaxes(dense, -1, -2) - targets
+    return pulled_back(shifts, error, kernel, dense)
+
+
+def pulled_back(shifts: Floats, error: Floats, kernel: Floats, dense: Floats) -> tuple[Floats, Floats]:
+    """``⟨X_nᵀ Wᵀ e_n⟩`` and ``⟨e_n (X_n k)ᵀ⟩``: the gradient, where ``e_n = f(x_n) - y_n``."""
+    n_samples = shifts.shape[-3]
+    to_kernel = (np.swapaxes(shifts, -1, -2) @ (error @ dense)[..., None])[..., 0].sum(axis=-2) / n_samples
+    to_dense = np.swapaxes(error, -1, -2) @ _hidden(shifts, kernel) / n_samples
     return to_kernel, to_dense
 
 
 def effective_singular_values(shifts: Floats, kernel: Floats, dense: Floats) -> Floats:
     """``b_α = s_α f_α(x_α)``, where class α has the one image ``x_α``, ``s_α = ‖x_α‖/K``, and images are orthogonal."""
-    s = np.linalg.norm(shifts[:, :, 0], axis=1) / len(shifts)
-    b: Floats = s * np.diag(predict(shifts, kernel, dense))
+    s = np.linalg.norm(shifts[..., 0], axis=-1) / shifts.shape[-3]
+    b: Floats = s * np.diagonal(predict(shifts, kernel, dense), axis1=-2, axis2=-1)
     return b
 
 
 def balanced_start(images: Floats, scale: Floats, direction: Floats) -> tuple[Floats, Floats]:
     """Kernel ``(H, W)`` and dense layer ``(K, H, W)``, balanced and aligned with class images of disjoint frequencies.
 
-    ``|κ_f|`` is ``scale`` ``(H, W)`` (even in f), the phases are those of the image ``direction``. On the
-    frequencies of class α: ``A_αf = |κ_f| exp(-i(arg κ_f + arg x̂_αf))``, so that ``ŵ_α = conj(A_α)``; 0 elsewhere.
+    Leading axes count networks. ``|κ_f|`` is ``scale`` ``(H, W)`` (even in f), the phases are those of the image
+    ``direction``. On the frequencies of class α: ``A_αf = |κ_f| exp(-i(arg κ_f + arg x̂_αf))``, so that
+    ``ŵ_α = conj(A_α)``; 0 elsewhere.
     """
     spectra = np.fft.fft2(images, norm="ortho")
-    present = np.abs(spectra) > 1e-9 * np.abs(spectra).max(axis=(1, 2), keepdims=True)
-    phase = _phase(np.fft.fft2(direction, norm="ortho"))
-    kernel = np.fft.ifft2(scale * phase, norm="ortho").real
-    dense = np.fft.ifft2(np.where(present, scale * phase * _phase(spectra), 0.0), norm="ortho").real
+    present = np.abs(spectra) > 1e-9 * np.abs(spectra).max(axis=(-2, -1), keepdims=True)
+    phase = scale * _phase(np.fft.fft2(direction, norm="ortho"))
+    kernel = np.fft.ifft2(phase, norm="ortho").real
+    turned = phase[..., None, :, :] * _phase(spectra)
+    dense = np.fft.ifft2(np.where(present, turned, 0.0), norm="ortho").real
     return kernel, dense
 
 

@@ -15,7 +15,7 @@ from proofs_check.claims.pixel_space import balanced_start, draw_sums_of_cosines
 from proofs_check.instances import cosine, one_of_each_pair
 from proofs_check.verdict import Instance, Outcome
 
-__all__ = ["NORM_REASON", "SUM_CLAIMS", "TWO_PIXELS", "draw_for_norm", "minimal_norm_sides"]
+__all__ = ["NORM_REASON", "SUM_CLAIMS", "TWO_PIXELS", "draw_for_norm", "least_norm", "minimal_norm_sides"]
 
 Floats = NDArray[np.float64]
 
