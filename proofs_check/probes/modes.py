@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from proofs_check.probes.model import Asked, as_numpy, asked, torch_module
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["against_targets", "effective_singular_values", "in_modes"]
+__all__ = ["Outputs", "against_targets", "effective_singular_values", "in_modes"]
 
 Floats = NDArray[np.float64]
 
@@ -63,14 +64,23 @@ def effective_singular_values(
             raise ArgumentError(
                 f"modes are of images {modes.v.shape[1:]}, expected {question.images.shape[1:]}, as images have"
             )
-        return in_modes(against_targets(question, wanted)[1], modes)
+        return in_modes(against_targets(question, wanted).covariance, modes)
 
 
-def against_targets(question: Asked, targets: Floats) -> tuple[float, Floats]:
-    """``½⟨‖y - f(x)‖²⟩``, and ``⟨f(x) xᵀ⟩`` ``(K, C·H·W)``, in float64."""
+@dataclass(frozen=True)
+class Outputs:
+    """``½⟨‖y - f(x)‖²⟩``, ``⟨f(x) xᵀ⟩ (K, C·H·W)`` and ``⟨f(x)⟩ (K,)``, in float64."""
+
+    loss: float
+    covariance: Floats
+    mean: Floats
+
+
+def against_targets(question: Asked, targets: Floats) -> Outputs:
+    """What the model says of the images, beside what it is to say."""
     torch = torch_module()
     n_outputs = targets.shape[1]
-    squares = 0.0
+    squares, mean = 0.0, np.zeros(n_outputs)
     total = np.zeros((n_outputs, int(np.prod(question.images.shape[1:]))))
     with torch.no_grad():
         for part, batch in question.batches():
@@ -80,9 +90,10 @@ def against_targets(question: Asked, targets: Floats) -> tuple[float, Floats]:
                     f"model has {outputs.shape[1]} outputs, expected {n_outputs}, as targets have columns"
                 )
             squares += float(np.sum((targets[part] - outputs) ** 2))
+            mean += outputs.sum(axis=0)
             total += outputs.T @ question.images[part].reshape(len(outputs), -1).astype(np.float64)
     count = len(question.images)
-    return 0.5 * squares / count, total / count
+    return Outputs(0.5 * squares / count, total / count, mean / count)
 
 
 def in_modes(covariance: Floats, modes: Modes) -> Floats:

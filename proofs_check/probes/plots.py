@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from proofs_check.probes.bottleneck import BottleneckReport
+    from proofs_check.probes.comparison import Comparison
     from proofs_check.probes.filters import FilterSpectrum
     from proofs_check.probes.sensitivity import FrequencySensitivity
 
-__all__ = ["plot_filter_spectra", "plot_radial_sensitivity", "plot_sensitivity"]
+__all__ = ["plot_bottleneck", "plot_comparison", "plot_filter_spectra", "plot_radial_sensitivity", "plot_sensitivity"]
 
 
 @styled
@@ -72,4 +74,52 @@ def plot_filter_spectra(spectra: Sequence[FilterSpectrum], *, ax: Axes | None = 
     ax.set_xlabel("radius of the frequency (cycles per image)")
     ax.set_ylabel("singular values")
     ax.legend(fontsize=8)
+    return figure
+
+
+@styled
+def plot_bottleneck(report: BottleneckReport, *, figure: Figure | None = None) -> Figure:
+    """Singular values of every filter over the radius; below, the ranks of weights and inputs over the layers."""
+    figure = figure_for(figure, 6.5, 5.4)
+    top, bottom = figure.subplots(2, 1, height_ratios=(3, 2))
+    if report.spectra:
+        plot_filter_spectra(report.spectra, ax=top)
+    else:
+        top.set_axis_off()
+    place = np.arange(report.depth)
+    bottom.grid(True, axis="y")
+    bottom.plot(place, [layer.weights_rank for layer in report.layers], "o-", color=color(0), label="weights")
+    bottom.plot(place, [layer.activations_rank for layer in report.layers], "s--", color=color(1), label="input")
+    bottom.set_xticks(place, [layer.name for layer in report.layers], rotation=30, ha="right")
+    bottom.set_ylabel("rank over all frequencies")
+    bottom.set_yscale("log")
+    bottom.legend()
+    return figure
+
+
+@styled
+def plot_comparison(found: Comparison, *, figure: Figure | None = None) -> Figure:
+    """Modes learned, over their singular values; radial averages of both sensitivities and of the data's power."""
+    from proofs_check.spectra import radial_average
+
+    figure = figure_for(figure, 7.0, 3.2)
+    left, right = figure.subplots(1, 2)
+    alive = ~found.modes.null
+    left.grid(True, axis="y")
+    left.axhline(1.0, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
+    left.plot(found.modes.s[alive], found.learned[alive], "o", color=color(0))
+    left.set_xscale("log")
+    left.set_xlabel("singular value $s$ of the mode")
+    left.set_ylabel("learned, $B/s$")
+    curves = {"model": found.sensitivity, "linear theory": found.predicted, "data, $√τ$": np.sqrt(found.power)}
+    for i, (name, values) in enumerate(curves.items()):
+        radii, average = radial_average(values)
+        shown = average > 0
+        right.plot(
+            radii[shown], average[shown] / average.max(initial=1e-300), "o-", markersize=3, color=color(i), label=name
+        )
+    right.set_yscale("log")
+    right.set_xlabel("radius of the frequency (cycles per image)")
+    right.set_ylabel("share of the largest ring")
+    right.legend()
     return figure

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
     from matplotlib.figure import Figure
 
-__all__ = ["FrequencySensitivity", "frequency_sensitivity", "jacobians"]
+__all__ = ["FrequencySensitivity", "frequency_sensitivity", "jacobians", "mean_jacobian"]
 
 Floats = NDArray[np.float64]
 
@@ -158,6 +158,17 @@ def jacobians(question: Asked, batch: torch.Tensor) -> Floats:
             return _forward_mode(question, batch)
         rows = [_gradient(outputs[:, k].sum(), images, last=k + 1 == outputs.shape[1]) for k in range(outputs.shape[1])]
     return np.stack([row.detach().cpu().to(torch.float64).numpy() for row in rows], axis=1)
+
+
+def mean_jacobian(question: Asked) -> tuple[Floats, Floats]:
+    """``⟨∂f/∂x⟩ (K, C, H, W)`` and ``⟨‖∂f/∂x̂‖⟩ (C, H, W)``."""
+    total, lengths = 0.0, 0.0
+    for _, batch in question.batches():
+        slopes = jacobians(question, batch)
+        total = total + slopes.sum(axis=0)
+        lengths = lengths + np.linalg.norm(fft2(slopes), axis=1).sum(axis=0)
+    count = len(question.images)
+    return np.asarray(total) / count, np.asarray(lengths) / count
 
 
 def _gradient(output: torch.Tensor, images: torch.Tensor, *, last: bool) -> torch.Tensor:

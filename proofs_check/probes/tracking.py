@@ -25,14 +25,14 @@ from lineardyn.trajectory import (
 )
 from lineardyn.validation import check_count, check_images, check_number, check_targets
 from proofs_check.probes.filters import layer_blocks
-from proofs_check.probes.model import Asked, as_numpy, asked, torch_module
+from proofs_check.probes.model import as_numpy, asked, torch_module
 from proofs_check.probes.modes import against_targets, in_modes
-from proofs_check.probes.sensitivity import jacobians
+from proofs_check.probes.sensitivity import mean_jacobian
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["TrackedTrajectory", "Tracker", "track"]
+__all__ = ["TrackedTrajectory", "Tracker", "layer_norms", "track"]
 
 Floats = NDArray[np.float64]
 FILE_FORMAT = "lineardyn tracked trajectory 1"
@@ -182,15 +182,15 @@ class Tracker:
         if self.steps and check_count("step", step, minimum=0) <= self.steps[-1]:
             raise ArgumentError(f"step is {step}, expected more than {self.steps[-1]}, the last one recorded")
         with asked(self.model, self.images, batch_size=self.batch_size, device=self.device) as question:
-            loss, covariance = against_targets(question, self.targets)
+            outputs = against_targets(question, self.targets)
         few = self.images[: self.n_sensitivity]
         with asked(self.model, few, batch_size=min(self.batch_size, 64), device=self.device) as question:
-            jacobian, sensitivity = _mean_jacobian(question)
+            jacobian, sensitivity = mean_jacobian(question)
         norms = layer_norms(self.model)
         self._records.append(
             {
-                "loss": loss + 0.5 * self.weight_decay * sum(norms),
-                "effective_singular_values": in_modes(covariance, self.modes),
+                "loss": outputs.loss + 0.5 * self.weight_decay * sum(norms),
+                "effective_singular_values": in_modes(outputs.covariance, self.modes),
                 "kernel_spectrum": first_spectrum(self.model, self.moments.image_shape),
                 "sensitivity": sensitivity,
                 "layer_norms": norms,
@@ -217,17 +217,6 @@ class Tracker:
             stats={"method": "tracked", "n_steps": self.steps[-1]},
             measured=measured,
         )
-
-
-def _mean_jacobian(question: Asked) -> tuple[Floats, Floats]:
-    """``⟨∂f/∂x⟩ (K, C, H, W)`` and ``⟨‖∂f/∂x̂‖⟩ (C, H, W)``."""
-    total, lengths = 0.0, 0.0
-    for _, batch in question.batches():
-        slopes = jacobians(question, batch)
-        total = total + slopes.sum(axis=0)
-        lengths = lengths + np.linalg.norm(fft2(slopes), axis=1).sum(axis=0)
-    count = len(question.images)
-    return np.asarray(total) / count, np.asarray(lengths) / count
 
 
 def layer_norms(model: Any) -> list[float]:
