@@ -12,7 +12,7 @@ from lineardyn import Modes, SecondMoments
 from lineardyn.plots import plot_images, plot_modes, plot_power_spectrum, plot_singular_values
 from proofs_check.report.datasets import Dataset
 from proofs_check.report.section import Picture, Section
-from proofs_check.report.spectra import PowerLaw, fit_power_law, radial_average
+from proofs_check.spectra import PowerLaw, fit_power_law, radial_average
 
 __all__ = ["Structure", "compute", "section"]
 
