@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from proofs_check.adversary import attack
+from proofs_check.campaigns import Ledger, campaign
 from proofs_check.cbn import (
     CyclicCNN,
     bottleneck_gap,
@@ -10,8 +12,6 @@ from proofs_check.cbn import (
     lower_bound,
     representation_cost,
 )
-from proofs_check.campaigns import Ledger, campaign
-from proofs_check.adversary import attack
 from proofs_check.checking import check
 from proofs_check.claim import Claim, Kind
 from proofs_check.claims import claims, get
@@ -22,18 +22,19 @@ __all__ = [
     "Claim",
     "CyclicCNN",
     "Kind",
+    "Ledger",
     "Outcome",
     "Verdict",
     "Witness",
+    "attack",
     "bottleneck_gap",
     "build_bottleneck",
+    "campaign",
     "check",
+    "check_symbolic",
     "claims",
     "cost_expansion",
     "get",
     "lower_bound",
     "representation_cost",
 ]
-__all__ = ["Claim", "Kind", "Outcome", "Verdict", "Witness", "check", "check_symbolic", "claims", "get"]
-__all__ = ["Claim", "Kind", "Ledger", "Outcome", "Verdict", "Witness", "campaign", "check", "claims", "get"]
-__all__ = ["Claim", "Kind", "Outcome", "Verdict", "Witness", "attack", "check", "claims", "get"]

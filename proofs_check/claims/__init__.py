@@ -18,8 +18,8 @@ def claims() -> tuple[Claim, ...]:
     >>> "E1" in [claim.id for claim in claims()]
     True
     """
-    from proofs_check.claims.bottleneck import BOTTLENECK_CLAIMS
     from proofs_check.claims.araki_lieb_thirring import ALT_CLAIMS
+    from proofs_check.claims.bottleneck import BOTTLENECK_CLAIMS
     from proofs_check.claims.clocks import CLOCK_CLAIMS
     from proofs_check.claims.cosine_laws import COSINE_LAW_CLAIMS
     from proofs_check.claims.cosines import COSINE_CLAIMS
@@ -31,14 +31,14 @@ def claims() -> tuple[Claim, ...]:
     from proofs_check.claims.factorisations import FACTOR_CLAIMS
     from proofs_check.claims.fourier import FOURIER_CLAIMS
     from proofs_check.claims.frameworks import FRAMEWORK_CLAIMS
-    from proofs_check.claims.networks import NETWORK_CLAIMS
-    from proofs_check.claims.right_hand_side import RIGHT_HAND_SIDE_CLAIMS
-    from proofs_check.claims.spectra import SPECTRA_CLAIMS
-    from proofs_check.claims.holder import HOELDER_CLAIMS
-    from proofs_check.claims.penalties import PENALTY_CLAIMS
-    from proofs_check.claims.shrinkage import SHRINKAGE_CLAIMS
     from proofs_check.claims.frequencies import FREQUENCY_CLAIMS
+    from proofs_check.claims.holder import HOELDER_CLAIMS
+    from proofs_check.claims.networks import NETWORK_CLAIMS
     from proofs_check.claims.norms import NORM_CLAIMS
+    from proofs_check.claims.penalties import PENALTY_CLAIMS
+    from proofs_check.claims.right_hand_side import RIGHT_HAND_SIDE_CLAIMS
+    from proofs_check.claims.shrinkage import SHRINKAGE_CLAIMS
+    from proofs_check.claims.spectra import SPECTRA_CLAIMS
     from proofs_check.claims.stability import STABILITY_CLAIMS
     from proofs_check.claims.statistics import STATISTICS_CLAIMS
     from proofs_check.claims.stiffness import STIFFNESS_CLAIMS

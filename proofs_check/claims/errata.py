@@ -6,11 +6,6 @@ would show in the corrected claim.
 
 from __future__ import annotations
 
-from proofs_check.claim import Claim, Kind, absolute_distance
-from proofs_check.claims.bottleneck_bounds import FIRST_REASON, HALVING, correction_sides, draw_scalings, surplus
-from proofs_check.claims.arithmetic import exactly
-from proofs_check.claims.cosines import ALTERNATING, DELAY_REASON, delay_sides
-from proofs_check.claims.downsampling import EXACT_REASON, QUARTER, band_sides, draw_sampled
 from proofs_check.claim import Claim, Kind, absolute_distance, excess
 from proofs_check.claims.araki_lieb_thirring import (
     LINES_AT_45_DEGREES,
@@ -20,7 +15,11 @@ from proofs_check.claims.araki_lieb_thirring import (
     exact_trace_power_sides,
     trace_power_sides,
 )
+from proofs_check.claims.arithmetic import exactly
+from proofs_check.claims.bottleneck_bounds import FIRST_REASON, HALVING, correction_sides, draw_scalings, surplus
 from proofs_check.claims.cosines import ALTERNATING, DELAY_REASON, delay_sides
+from proofs_check.claims.downsampling import EXACT_REASON as BAND_REASON
+from proofs_check.claims.downsampling import QUARTER, band_sides, draw_sampled
 from proofs_check.claims.equivalence import (
     EQUIVALENCE_REASON,
     IDENTITY_OF_TWO,
@@ -203,41 +202,6 @@ ERRATA = (
         counterpart="minimal-norm",
     ),
     Claim(
-        id="E9",
-        title="The first correction bounded by an absolute value",
-        statement="R⁽¹⁾(f) ≥ 2|log|Jf|_+|",
-        source="Wen & Jacot, reconstructed: the paper's own formula was not available",
-        hypotheses=("M = I", "f(x) = s_c x_c with channels exchanged and moved, on positive images", "R⁽⁰⁾ = rank Jf"),
-        expected=Outcome.REFUTED,
-        kind=Kind.ERRATUM,
-        mutants={"4 for 2": {"factor": 4.0}, "1 for 2": {"factor": 1.0}},
-        tolerance=1e-6,
-        tolerance_reason=FIRST_REASON,
-        draw=draw_scalings,
-        sides=correction_sides,
-        distance=surplus,
-        formula={"absolute": True},
-        quantity="the bound, and R⁽¹⁾:",
-        smallest=(HALVING,),
-        counterpart="first-correction",
-    ),
-    Claim(
-        id="E10",
-        title="Down-sampling exact at the border",
-        statement="an image with x̂_ω = 0 for |ω| > n/(2s) is given by every s-th pixel",
-        source="Wen & Jacot, reconstructed: the paper's own formula was not available",
-        hypotheses=("s divides every side", "the condition holds along each axis"),
-        expected=Outcome.REFUTED,
-        kind=Kind.ERRATUM,
-        mutants={"n/s for n/(2s)": {"share": 2.0}, "gain s dropped": {"stride_gain": False}},
-        tolerance=1e-12,
-        tolerance_reason=EXACT_REASON,
-        draw=draw_sampled,
-        sides=band_sides,
-        formula={"closed": True},
-        quantity="pixel",
-        smallest=(QUARTER,),
-        counterpart="downsampling",
         id="E8",
         title="Powers of polar factors for r < 1",
         statement="‖A_1A_2‖_r^r ≤ ‖|A_1|^r |A_2^*|^r‖_1",
@@ -280,6 +244,43 @@ ERRATA = (
         extended=exact_trace_power_sides,
         attacked=("chain",),
         counterpart="araki-lieb-thirring",
+    ),
+    Claim(
+        id="E9",
+        title="The first correction bounded by an absolute value",
+        statement="R⁽¹⁾(f) ≥ 2|log|Jf|_+|",
+        source="Wen & Jacot, reconstructed: the paper's own formula was not available",
+        hypotheses=("M = I", "f(x) = s_c x_c with channels exchanged and moved, on positive images", "R⁽⁰⁾ = rank Jf"),
+        expected=Outcome.REFUTED,
+        kind=Kind.ERRATUM,
+        mutants={"4 for 2": {"factor": 4.0}, "1 for 2": {"factor": 1.0}},
+        tolerance=1e-6,
+        tolerance_reason=FIRST_REASON,
+        draw=draw_scalings,
+        sides=correction_sides,
+        distance=surplus,
+        formula={"absolute": True},
+        quantity="the bound, and R⁽¹⁾:",
+        smallest=(HALVING,),
+        counterpart="first-correction",
+    ),
+    Claim(
+        id="E10",
+        title="Down-sampling exact at the border",
+        statement="an image with x̂_ω = 0 for |ω| > n/(2s) is given by every s-th pixel",
+        source="Wen & Jacot, reconstructed: the paper's own formula was not available",
+        hypotheses=("s divides every side", "the condition holds along each axis"),
+        expected=Outcome.REFUTED,
+        kind=Kind.ERRATUM,
+        mutants={"n/s for n/(2s)": {"share": 2.0}, "gain s dropped": {"stride_gain": False}},
+        tolerance=1e-12,
+        tolerance_reason=BAND_REASON,
+        draw=draw_sampled,
+        sides=band_sides,
+        formula={"closed": True},
+        quantity="pixel",
+        smallest=(QUARTER,),
+        counterpart="downsampling",
     ),
     Claim(
         id="E11",

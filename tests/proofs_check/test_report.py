@@ -23,8 +23,8 @@ from proofs_check.report.progress import Steps
 from proofs_check.report.rendering import mathematics
 from proofs_check.report.runs import in_threads
 from proofs_check.report.section import plain
-from proofs_check.spectra import fit_power_law, radial_average
 from proofs_check.report.times import crossing_times, median_times
+from proofs_check.spectra import fit_power_law, radial_average
 
 
 def written(out, **changes):
