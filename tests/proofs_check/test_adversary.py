@@ -73,6 +73,18 @@ def test_a_claim_that_is_not_batched_is_attacked_too():
     assert attack(claim, n_starts=2, rng=0).outcome is Outcome.NOT_REFUTED
 
 
+def test_a_narrow_ridge_needs_the_slope():
+    """A ridge thirty times longer than wide, in twelve dimensions: random steps alone do not get along it."""
+    weights = np.geomspace(1.0, 1e3, 12)
+
+    def sides(instance, factor=1.0):
+        gap = instance["x"] - 1.0
+        return np.exp(-float(weights @ gap**2)), factor
+
+    claim = triangle(sides=sides, draw=lambda rng: {"x": rng.uniform(0.5, 1.5, 12)}, attacked=("x",))
+    assert attack(claim, n_starts=2, rng=0, mutant="1% below").n_refuting == 2
+
+
 def test_an_equality_is_attacked_through_its_residual():
     """‖x‖_1 = √6 ‖x‖_2 for constant vectors, which are all that is drawn; moved ones need not agree."""
     hidden = triangle(
@@ -145,6 +157,14 @@ def test_what_has_no_residual_is_walked_around_or_said():
         return np.where(instance["x"][1] > 0, np.nan, 0.0), 1.0
 
     assert attack(triangle(sides=sides), n_starts=3, rng=0).outcome is Outcome.NOT_REFUTED
+
+    def no_value_beyond_the_edge(instance, factor=1.0):
+        x = instance["x"][0]
+        return np.where(x > 3.0, np.inf, x), factor * 3.0
+
+    edge = triangle(sides=no_value_beyond_the_edge, attacked=("x",))
+    assert check(edge, n=300, rng=0, mutant="1% below").n_refuting == 0
+    assert attack(edge, n_starts=2, rng=0, mutant="1% below").n_refuting == 2
     nowhere = attack(triangle(sides=lambda instance: (np.nan, 1.0)), n_starts=2, rng=0)
     assert nowhere.outcome is Outcome.INCONCLUSIVE
     assert "without a finite residual" in nowhere.reason
