@@ -102,13 +102,15 @@ def test_what_is_cut_is_round_off(seed):
 
 
 @pytest.mark.parametrize("claim_id", EXACT)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seed=seeds, row=st.integers(0, 31))
 def test_sixty_digits_agree_where_float64_suffices(claim_id, seed, row):
     claim = get(claim_id)
     batch = claim.draw(np.random.default_rng(seed), 32)
     one = {name: np.array(v[row]) if isinstance(v, np.ndarray) else v for name, v in batch.items()}
-    if not well_conditioned(factors_of(one)):
+    factors = [f / np.linalg.norm(f, 2) for f in factors_of(one)]
+    spectra = [*map(singular_values, factors), singular_values(product(factors))[: min(one["dims"])]]
+    if np.concatenate(spectra).min() < 1e-3:  # of low rank in float64 alone: 60 digits see its round-off
         return
     left, right = claim.both_sides(one)
     exact = claim.extended.__wrapped__
