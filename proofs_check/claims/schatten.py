@@ -127,11 +127,11 @@ def exact_singular_values(matrix: Any, bound: Any = 0) -> list[Any]:
 
 
 def in_extended_precision(
-    well_conditioned: Callable[[Any], bool], sides: Callable[..., Any]
+    float64_decides: Callable[[Any], bool], sides: Callable[..., Any]
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Run with :data:`DIGITS` digits; the two sides come back as floats, over the largest number of the right one.
 
-    Instances that ``well_conditioned`` says float64 decides, with an error far below any tolerance, keep ``sides``.
+    Instances that float64 decides, with an error far below any tolerance, keep their ``sides``.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -139,7 +139,7 @@ def in_extended_precision(
         def run(instance: Any, **formula: Any) -> tuple[Floats, Floats]:
             import mpmath
 
-            if well_conditioned(instance):
+            if float64_decides(instance):
                 left, right = sides(
                     {k: v[None] if isinstance(v, np.ndarray) else v for k, v in instance.items()}, **formula
                 )

@@ -135,7 +135,12 @@ def soft_threshold_sides(instance: Instance, *, power_of_p: float, factor: float
     best, _ = network_minimum(least, tau, lam, n_pixels=n_pixels, depth=2)
     size = np.abs(least)
     kept = np.maximum(0.0, 1.0 - factor * lam / (n_pixels**power_of_p * tau * size))
-    return best / size, (least.conj() if conjugate else least) / size * kept
+    return _parts(best / size), _parts((least.conj() if conjugate else least) / size * kept)
+
+
+def _parts(numbers: Any) -> Floats:
+    """Real and imaginary parts, side by side."""
+    return np.stack([numbers.real, numbers.imag], axis=-1)
 
 
 def soft_threshold_symbolic(*, power_of_p: float, factor: float = 1.0, conjugate: bool = False) -> Sequence[Any]:
