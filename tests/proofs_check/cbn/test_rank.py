@@ -125,6 +125,16 @@ def test_the_winding_code_is_an_upper_bound_below_the_ranks_of_the_blocks():
     assert found.constant is None
 
 
+def test_offsets_do_not_count_at_dc():
+    """The biases that keep identity layers from the kink are constants, which may be left to h."""
+    blocks = np.zeros((5, 1, 1))
+    blocks[[1, 4]] = 1.0
+    net = build_bottleneck(blocks, blocks, depth=5, positivity="biases").network
+    found = cbn_rank(net, interior(np.random.default_rng(0), 30, 1, (5,)))
+    assert all(k.tolist() == [0, 1, 0, 0, 1] for k in found.ranks.values())
+    assert found.upper == found.lower == 2
+
+
 def test_ranks_over_thresholds_tell_when_they_are_not_stable():
     """Singular values 1, 1e-3, 1e-6: counted one by one, and no threshold between is safe by two decades."""
     blocks = np.zeros((1, 3, 3))
