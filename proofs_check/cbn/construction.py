@@ -50,7 +50,7 @@ class Bottleneck:
     positivity
         How the bottleneck avoids the kink: ``"dc"``, ``"biases"`` or, for the identity activation, ``"none"``.
     amplitudes
-        Scale ``a_l`` of the signal in the layers of the bottleneck.
+        Scale ``a_l`` of the signal in the layers of the bottleneck, up to one factor for all.
     radius
         Of the ball ``‖x‖ ≤ radius`` (Euclidean, over channels and pixels) on which the network equals ``h∘g``.
     """

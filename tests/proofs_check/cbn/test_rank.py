@@ -135,6 +135,12 @@ def test_offsets_do_not_count_at_dc():
     assert found.upper == found.lower == 2
 
 
+def test_maps_of_nothing_have_rank_nothing():
+    for f in (CyclicCNN([np.zeros((1, 4, 1))], [[2.0]]), lambda images: 0.0 * images):
+        found = cbn_rank(f, np.zeros((3, 1, 4)))
+        assert found.lower == found.upper == 0
+
+
 def test_ranks_over_thresholds_tell_when_they_are_not_stable():
     """Singular values 1, 1e-3, 1e-6: counted one by one, and no threshold between is safe by two decades."""
     blocks = np.zeros((1, 3, 3))
@@ -154,6 +160,11 @@ def test_ranks_over_thresholds_tell_when_they_are_not_stable():
 NET = CyclicCNN.random((4,), (1, 2, 1), rng=0)
 X = np.random.default_rng(0).standard_normal((5, 1, 4))
 BAD = {
+    "too few": (
+        (CyclicCNN([np.ones((1, 2, 1)) * [[[1.0], [0.0]]]]), X[:1, :, :2]),
+        {},
+        "samples has 1 points, which span 1",
+    ),
     "flat": ((NET, np.ones(4)), {}, r"samples has shape \(4,\), expected \(N, C, n\) or \(N, C, H, W\)"),
     "none": ((NET, X[:0]), {}, r"samples has shape \(0, 1, 4\)"),
     "other channels": ((NET, np.ones((2, 3, 4))), {}, "x has shape"),
