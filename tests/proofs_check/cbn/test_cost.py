@@ -67,6 +67,17 @@ def test_a_linear_network_undoes_the_sign_of_the_pooling(depth):
     assert error(net.jacobian_blocks(np.ones((2, 3))), blocks) <= 1e4 * EPS
 
 
+@pytest.mark.parametrize("grid", [(3,), (4,), (1,)])
+def test_filters_are_real_where_singular_values_tie(grid):
+    """Identities with round-off that breaks the symmetry: each SVD alone would choose a basis of its own."""
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((*grid, 3, 3)) + 1j * rng.standard_normal((*grid, 3, 3))
+    blocks = np.eye(3) + 1e-12 * noise
+    net = linear_network(blocks, 3)
+    assert error(net.jacobian_blocks(np.ones((3, *grid))), blocks) <= 1e-11
+    assert net.norm() == pytest.approx(9 * grid[0], rel=1e-10)
+
+
 @given(case=maps(), seed=seeds)
 def test_no_linear_network_costs_less(case, seed):
     """Neither a random one nor the attaining one after a change of basis of its first hidden layer."""
