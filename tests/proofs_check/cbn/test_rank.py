@@ -38,7 +38,8 @@ def test_linear_maps_have_the_rank_of_their_blocks(seed, grid, kind, channels):
     hat = [np.moveaxis(np.fft.fftn(w, axes=range(1, 1 + d)), 0, -2) for w in (a, b)]
     keep = rng.random(grid) < 0.5
     keep |= keep.ravel()[own.negated(grid)].reshape(grid)
-    blocks = hat[0] @ hat[1] * keep[..., None, None]  # rank one where kept
+    sizes = [np.linalg.norm(h, axis=(-2, -1), keepdims=True) for h in hat]
+    blocks = (hat[0] @ hat[1]) / (sizes[0] * sizes[1]) * keep[..., None, None]  # one singular value 1 where kept
     w = np.moveaxis(np.fft.ifftn(blocks, axes=range(d)).real, -2, 0)
     net, x = CyclicCNN([w], pooling=m), interior(rng, 3 * channels * int(np.prod(grid)) + 3, channels, grid)
     cost = float((keep / m**2).sum())
