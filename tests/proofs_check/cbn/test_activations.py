@@ -76,8 +76,26 @@ def test_lanczos_finds_what_the_dense_hessian_has(seed):
     assert sharpness(net, data, rng=seed) == pytest.approx(dense, rel=1e-8)
 
 
+def test_sharpness_is_the_largest_eigenvalue_and_not_the_most_negative():
+    """A product of three layers far below its target: the Hessian bends down more than up."""
+    net = CyclicCNN([np.ones((6, 1, 1)), np.ones((6, 1, 6)), np.ones((1, 1, 6))], slope=1.0)
+    data = (np.ones((1, 1, 1)), np.full((1, 1, 1), 1e4))
+    eigenvalues = np.linalg.eigvalsh(dense_hessian(net, data))
+    assert net.parameters().size > 40
+    assert -eigenvalues[0] > 1.1 * eigenvalues[-1] > 0
+    assert sharpness(net, data) == pytest.approx(eigenvalues[-1], rel=1e-8)
+
+
+@pytest.mark.parametrize(("loss", "factor"), [("regression", 1.0), ("flow", 0.5)])
+def test_the_loss_is_a_mean_over_images_and_a_sum_over_pixels(loss, factor):
+    net = own.make_net(0, (2, 3), 0.3)
+    images, targets = data_for(net, 0)
+    squares = [((net(x) - y) ** 2).sum() for x, y in zip(images, targets, strict=True)]
+    assert training_loss(net, (images, targets), loss=loss) == pytest.approx(factor * np.mean(squares), rel=1e-12)
+
+
 def test_a_loss_that_is_flat_has_no_sharpness():
-    """All units off and no path for the weights but the last bias, whose curvature 2n remains; none at f = 0 · θ."""
+    """All units off: of all parameters the last bias alone bends the loss, by 2n."""
     net = CyclicCNN([np.zeros((8, 4, 2)), np.zeros((2, 4, 8))], [-np.ones(8), None], slope=0.0)
     data = (np.ones((1, 2, 4)), np.zeros((1, 2, 4)))
     assert sharpness(net, data) == pytest.approx(2.0 * 4, rel=1e-9)
