@@ -11,6 +11,7 @@ of layer l scaled by ``1/min(l, L-l)``, so that ``Σ n‖b_l‖²`` and ``Σ_l (
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,7 +50,7 @@ class Bottleneck:
     positivity
         How the bottleneck avoids the kink: ``"dc"``, ``"biases"`` or, for the identity activation, ``"none"``.
     amplitudes
-        Scale ``a_l`` of the signal in the layers of the bottleneck.
+        Scale ``a_l`` of the signal in the layers of the bottleneck, up to one factor for all.
     radius
         Of the ball ``‖x‖ ≤ radius`` (Euclidean, over channels and pixels) on which the network equals ``h∘g``.
     """
@@ -259,7 +260,7 @@ def _assemble(g: CyclicCNN, h: CyclicCNN, depth: int, kind: str, request: _Reque
     end = g.depth
     scales = _amplitudes(weights[end - 1 : end + 1], biases[end - 1], depth - end - h.depth + 1, positive)
     identity = filters_of_blocks(joint.projection / _column(m))
-    between = [scale / before * identity for before, scale in zip(scales[:-1], scales[1:], strict=True)]
+    between = [scale / before * identity for before, scale in pairwise(scales)]
     offsets = [scale * biases[end - 1] * (positive == "biases") for scale in scales[1:]]
     network = CyclicCNN(
         [*weights[: end - 1], scales[0] * weights[end - 1], *between, weights[end] / scales[-1], *weights[end + 1 :]],

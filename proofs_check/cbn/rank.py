@@ -101,7 +101,8 @@ def cbn_rank(
     Raises
     ------
     ArgumentError
-        For samples of another shape, or a function that does not map images to images of its grid.
+        For samples of another shape, so few that they span less than the Jacobians have, or a function that does not
+        map images to images of its grid.
 
     Notes
     -----
@@ -149,6 +150,11 @@ def cbn_rank(
     flat = jacobians.reshape(len(x), int(np.prod(values["output"].shape[1:])), -1)
     singular = np.linalg.svd(flat, compute_uv=False)
     each = np.asarray((singular > cut * singular.max(axis=1, keepdims=True)).sum(axis=1), dtype=np.int64)
+    if costs[place] < each.max():
+        raise ArgumentError(
+            f"samples has {len(x)} points, which span {costs[place]:.4g} where f has Jacobians of rank {each.max()}, "
+            f"expected more points: as many as there are dimensions"
+        )
     constant = _at_constant(f, x, cut) if isinstance(f, CyclicCNN) else None
     return BottleneckRank(
         costs[place], int(each.max()), place, costs, ranks, each, constant, cut, counts, len(set(near)) == 1
@@ -166,7 +172,7 @@ def _values(f: Function, x: Floats) -> Floats:
 
 def _differences(f: Function, x: Floats, channels: int) -> Floats:
     """Central differences ``(N, C_out, *grid, C_in, *grid)``."""
-    step = _STEP * max(float(np.abs(x).max()), np.finfo(np.float64).tiny)
+    step = _STEP * (float(np.abs(x).max()) or 1.0)
     size = int(np.prod(x.shape[1:]))
     moves = step * np.eye(size).reshape(size, 1, *x.shape[1:])
     columns = [(_values(f, x + move) - _values(f, x - move)) / (2.0 * step) for move in moves]

@@ -223,6 +223,35 @@ def test_a_better_bound_of_g_lowers_the_intercept_and_keeps_the_function():
     assert error(none.network(x), h(g(x))) > 1e-2  # a wrong bound meets the kink
 
 
+def test_the_offset_suffices_for_the_worst_g():
+    """Constant images of either sign through DC alone: the norms of the operators are attained but for √2 each."""
+    flat = np.full((1, 4, 1), 0.25)
+    first = np.concatenate([3.0 * flat, -3.0 * flat])
+    last = np.concatenate([flat, -flat], axis=2)
+    g, h = CyclicCNN([first, last], [[0.5, 0.0], [0.0]]), CyclicCNN([flat])
+    built = build_bottleneck(g, h, depth=9, radius=2.0)
+    x = np.stack([np.full((1, 4), value) for value in (-1.0, 1.0)])  # of norm 2
+    assert h(g(x))[:, 0, 0] == pytest.approx([-3.0, 3.5])
+    assert error(built.network(x), h(g(x))) <= CLOSE
+    between = built.network.preactivations(x)[1:8]
+    assert 0.0 <= min(z.min() for z in between) <= 0.5 * max(z.max() for z in between)
+
+
+@pytest.mark.parametrize("kind", ["none", "local"])
+def test_the_offset_rides_on_dc_under_channels_that_dc_does_not_use(kind):
+    """k_0 = 1, k_{±1} = 2: the two channels of ±1 need an offset each, DC has one dimension for both."""
+    rng = np.random.default_rng(0)
+    blocks = np.fft.fft(rng.standard_normal((6, 2, 2)), axis=0) * np.isin(np.arange(6), (0, 1, 5))[:, None, None]
+    blocks[0, 1] = 0.0
+    m = pooling_eigenvalues((6,), kind)
+    built = build_bottleneck(blocks, np.tile(np.eye(2), (6, 1, 1)), depth=12, pooling=m, radius=3.0)
+    assert built.ranks.tolist() == [1, 2, 0, 0, 0, 2]
+    x = in_ball(rng, 50, 2, (6,), 3.0)
+    wanted = np.fft.ifft(np.einsum("foc,ncf->nof", blocks, np.fft.fft(x))).real
+    assert error(built.network(x), wanted) <= CLOSE
+    assert not any(b.any() for b in built.network.biases[1:-1])
+
+
 def test_a_map_that_is_constant_has_no_bottleneck():
     net = build_bottleneck(np.zeros((4, 2, 1)), CyclicCNN([np.ones((1, 4, 2))], [[3.0]]), depth=5)
     assert net.ranks.sum() <= 1

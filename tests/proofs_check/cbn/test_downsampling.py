@@ -185,6 +185,10 @@ def test_a_network_gets_its_coarse_form_where_it_has_one():
     answer = can_downsample(net, 2)
     assert not answer.possible  # random filters have all frequencies
     assert answer.coarse.strides == (2, -2)
+    waves = np.cos(2 * np.pi * np.arange(6) / 6).reshape(1, 6, 1)
+    assert can_downsample(CyclicCNN([waves, waves]), 2).support.tolist() == [False, True, False, False, False, True]
+    biased = can_downsample(CyclicCNN([waves, waves], [[1.0], [0.0]]), 2)
+    assert biased.support.tolist() == [True, True, False, False, False, True]
     pooled = CyclicCNN.random((6,), (1, 2, 1), rng=0, pooling=pooling_eigenvalues((6,), "local"))
     assert can_downsample(pooled, 2).coarse is None
     assert polyphase(net, 1) is net

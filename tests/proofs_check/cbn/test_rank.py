@@ -38,7 +38,8 @@ def test_linear_maps_have_the_rank_of_their_blocks(seed, grid, kind, channels):
     hat = [np.moveaxis(np.fft.fftn(w, axes=range(1, 1 + d)), 0, -2) for w in (a, b)]
     keep = rng.random(grid) < 0.5
     keep |= keep.ravel()[own.negated(grid)].reshape(grid)
-    blocks = hat[0] @ hat[1] * keep[..., None, None]  # rank one where kept
+    sizes = [np.linalg.norm(h, axis=(-2, -1), keepdims=True) for h in hat]
+    blocks = (hat[0] @ hat[1]) / (sizes[0] * sizes[1]) * keep[..., None, None]  # one singular value 1 where kept
     w = np.moveaxis(np.fft.ifftn(blocks, axes=range(d)).real, -2, 0)
     net, x = CyclicCNN([w], pooling=m), interior(rng, 3 * channels * int(np.prod(grid)) + 3, channels, grid)
     cost = float((keep / m**2).sum())
@@ -125,6 +126,22 @@ def test_the_winding_code_is_an_upper_bound_below_the_ranks_of_the_blocks():
     assert found.constant is None
 
 
+def test_offsets_do_not_count_at_dc():
+    """The biases that keep identity layers from the kink are constants, which may be left to h."""
+    blocks = np.zeros((5, 1, 1))
+    blocks[[1, 4]] = 1.0
+    net = build_bottleneck(blocks, blocks, depth=5, positivity="biases").network
+    found = cbn_rank(net, interior(np.random.default_rng(0), 30, 1, (5,)))
+    assert all(k.tolist() == [0, 1, 0, 0, 1] for k in found.ranks.values())
+    assert found.upper == found.lower == 2
+
+
+def test_maps_of_nothing_have_rank_nothing():
+    for f in (CyclicCNN([np.zeros((1, 4, 1))], [[2.0]]), lambda images: 0.0 * images):
+        found = cbn_rank(f, np.zeros((3, 1, 4)))
+        assert found.lower == found.upper == 0
+
+
 def test_ranks_over_thresholds_tell_when_they_are_not_stable():
     """Singular values 1, 1e-3, 1e-6: counted one by one, and no threshold between is safe by two decades."""
     blocks = np.zeros((1, 3, 3))
@@ -144,6 +161,11 @@ def test_ranks_over_thresholds_tell_when_they_are_not_stable():
 NET = CyclicCNN.random((4,), (1, 2, 1), rng=0)
 X = np.random.default_rng(0).standard_normal((5, 1, 4))
 BAD = {
+    "too few": (
+        (CyclicCNN([np.ones((1, 2, 1)) * [[[1.0], [0.0]]]]), X[:1, :, :2]),
+        {},
+        "samples has 1 points, which span 1",
+    ),
     "flat": ((NET, np.ones(4)), {}, r"samples has shape \(4,\), expected \(N, C, n\) or \(N, C, H, W\)"),
     "none": ((NET, X[:0]), {}, r"samples has shape \(0, 1, 4\)"),
     "other channels": ((NET, np.ones((2, 3, 4))), {}, "x has shape"),
