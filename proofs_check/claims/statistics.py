@@ -183,12 +183,13 @@ def draw_correlated_modes(rng: np.random.Generator) -> Instance:
         ]
     )
     root = np.linalg.cholesky(joint) * np.sqrt(len(joint))
+    # contiguous, as a witness read from a file is: else sums are taken in another order
     return {
-        "images": (basis @ root[k:]).T.reshape(-1, height, width),
-        "targets": (u @ root[:k]).T,
-        "u": u,
-        "v": v.T.reshape(k, height, width),
-        "gap": (others @ gap.T).T.reshape(k, height, width),
+        "images": np.ascontiguousarray((basis @ root[k:]).T).reshape(-1, height, width),
+        "targets": np.ascontiguousarray((u @ root[:k]).T),
+        "u": np.ascontiguousarray(u),
+        "v": np.ascontiguousarray(v.T).reshape(k, height, width),
+        "gap": np.ascontiguousarray((others @ gap.T).T).reshape(k, height, width),
         "kernel": rng.standard_normal((height, width)),
         "dense": rng.standard_normal((k, height, width)),
     }
