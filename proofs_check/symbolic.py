@@ -119,6 +119,7 @@ def _is_zero(expression: Any, claim_id: str) -> bool:
 def _differs_somewhere(expression: Any) -> bool:
     """Whether the expression is not zero at one of three rational points, in 50 digits and beyond any round-off."""
     sympy = _sympy()
+    expression = _without_functions(expression)
     symbols = sorted(expression.free_symbols, key=str)
     for point in range(3):
         values = {
@@ -128,7 +129,17 @@ def _differs_somewhere(expression: Any) -> bool:
         # a number that cancels entirely keeps few digits: then evalf returns one near 0, of low precision
         number = sympy.N(expression.subs(values), DIGITS, maxn=10 * DIGITS)
         if not number.is_number:
-            raise ArithmeticError(f"{expression} has no value at {values}: give its symbols as free symbols")
+            raise ArithmeticError(f"{expression} has no value at {values}: evaluate what is left unevaluated in it")
         if abs(number) > sympy.Float(10) ** (-DIGITS // 2):
             return True
     return False
+
+
+def _without_functions(expression: Any) -> Any:
+    """Values of unknown functions, and of their derivatives, as numbers: at one time they may be any."""
+    sympy = _sympy()
+    for kind in (sympy.Derivative, sympy.core.function.AppliedUndef):  # Θ'(t) before the Θ(t) in it
+        atoms = sorted(expression.atoms(kind), key=lambda atom: (-getattr(atom, "derivative_count", 0), str(atom)))
+        numbers = [sympy.Symbol(f"value_of_{atom}", real=True) for atom in atoms]
+        expression = expression.subs(list(zip(atoms, numbers, strict=True)))
+    return expression

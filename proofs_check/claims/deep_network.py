@@ -1,7 +1,8 @@
-"""The deep linear CNN in pixel space, from its definition: the other side of the claims of G §3-4.
+"""The deep linear CNN in pixel space, from its definition, and the formulas of G §3-4 for its spectra.
 
-``f(x) = w_L · (w_{L-1} * ... * (w_1 * x))``. No Fourier transform, nothing of lineardyn's networks, no derivative
-worked out by hand: gradients are complex steps, exact to round-off as every loss here is a polynomial of the weights.
+``f(x) = w_L · (w_{L-1} * ... * (w_1 * x))``. In pixel space there is no Fourier transform, nothing of lineardyn's
+networks and no derivative worked out by hand: gradients are complex steps, exact to round-off as every loss here is a
+polynomial of the weights.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from proofs_check.instances import draw_scale, draw_shape
 from proofs_check.verdict import Instance
 
 __all__ = [
+    "adjoint",
     "blocks",
     "complex_step_gradient",
     "draw_layers",
     "draw_problem",
     "effective_predictor",
     "flat",
+    "formula_rates",
     "forward",
     "layers_of",
     "size_of_outputs",
@@ -120,6 +123,28 @@ def effective_predictor(
         product = above @ product
     predictor: NDArray[Any] = arithmetic.power(a[0].shape[1], power_of_p * (len(a) - 1) + extra) * product
     return predictor
+
+
+def adjoint(matrix: NDArray[Any]) -> NDArray[Any]:
+    """``Aᴴ`` over the last two axes."""
+    flipped: NDArray[Any] = matrix.conj().swapaxes(-1, -2)
+    return flipped
+
+
+def formula_rates(
+    a: Sequence[NDArray[Any]], residual: NDArray[Any], decay: Any, constant: Any, *, adjoints: bool = True
+) -> list[NDArray[Any]]:
+    """``dA_l/dt = constant (A_L ⋯ A_{l+1})ᴴ E (A_{l-1} ⋯ A_1)ᴴ - λ A_l``, over the leading axes; ᵀ without adjoints."""
+    turn = adjoint if adjoints else (lambda matrix: matrix.swapaxes(-1, -2))
+    rates = []
+    for layer, matrix in enumerate(a):
+        rate = residual
+        for above in reversed(a[layer + 1 :]):
+            rate = turn(above) @ rate
+        for below in a[:layer]:
+            rate = rate @ turn(below)
+        rates.append(constant * rate - decay * matrix)
+    return rates
 
 
 def layers_of(instance: Instance) -> list[NDArray[Any]]:

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from proofs_check.claim import Claim, absolute_distance
 from proofs_check.claims.arithmetic import FLOAT, Arithmetic, exactly, in_extended_precision, unit
 from proofs_check.claims.deep_network import (
+    adjoint,
     blocks,
     complex_step_gradient,
     draw_problem,
     effective_predictor,
     flat,
+    formula_rates,
     forward,
     layers_of,
     size_of_terms,
@@ -25,6 +27,7 @@ from proofs_check.claims.deep_network import (
 )
 from proofs_check.claims.definitions import dft, spectrum
 from proofs_check.claims.networks import LAYERS, NETWORK_CASES, ONE_LAYER, PRODUCT_REASON, draw_samples
+from proofs_check.claims.networks_exact import gradient_exactly
 from proofs_check.verdict import Instance, Outcome
 
 __all__ = ["RIGHT_HAND_SIDE_CLAIMS"]
@@ -32,12 +35,6 @@ __all__ = ["RIGHT_HAND_SIDE_CLAIMS"]
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 HYPOTHESES = ("any data, depth, widths, channels", "A_l = ŵ_l, A_L = B = conj(ŵ_L)")
-
-
-def adjoint(matrix: NDArray[Any]) -> NDArray[Any]:
-    """``Aᴴ`` over the last two axes."""
-    flipped: NDArray[Any] = matrix.conj().swapaxes(-1, -2)
-    return flipped
 
 
 def residual_sides(
@@ -68,22 +65,6 @@ def residual_sides(
         pairs = moments if order == "gf" else moments.swapaxes(1, 2)
         product = np.sum(v[:, :, None] @ pairs, axis=1)
     return left, y.swapaxes(1, 2)[:, None] @ adjoint(x) / n_samples - product
-
-
-def formula_rates(
-    a: Sequence[NDArray[Any]], residual: NDArray[Any], decay: Any, constant: Any, *, adjoints: bool = True
-) -> list[NDArray[Any]]:
-    """``dA_l/dt = constant (A_L ⋯ A_{l+1})ᴴ E (A_{l-1} ⋯ A_1)ᴴ - λ A_l``, over the leading axes; ᵀ without adjoints."""
-    turn = adjoint if adjoints else (lambda matrix: matrix.swapaxes(-1, -2))
-    rates = []
-    for layer, matrix in enumerate(a):
-        rate = residual
-        for above in reversed(a[layer + 1 :]):
-            rate = turn(above) @ rate
-        for below in a[:layer]:
-            rate = rate @ turn(below)
-        rates.append(constant * rate - decay * matrix)
-    return rates
 
 
 def moments_residual(a: Sequence[Complexes], images: Floats, targets: Floats) -> Complexes:
@@ -228,6 +209,7 @@ RIGHT_HAND_SIDE_CLAIMS = (
         sides=gradient_sides,
         distance=absolute_distance,
         quantity="dA_l/dt",
+        symbolic=gradient_exactly,
     ),
     Claim(
         id="balance-identity",

@@ -98,7 +98,7 @@ def test_rates_of_any_residual_are_the_derivative_of_a_product(seed):
         return float(np.sum(residual.conj() * product).real)
 
     h = 1e-5
-    rates = right_hand_side.formula_rates(a, residual, 0.0, 1.0)
+    rates = deep_network.formula_rates(a, residual, 0.0, 1.0)
     predicted = sum(float(np.sum(rate.conj() * step).real) for rate, step in zip(rates, steps, strict=True))
     size = float(np.prod([1 + np.linalg.norm(step) for step in steps]))
     # third differences of a polynomial of degree ≤ 4 in h, h² size, and round-off ε/h
