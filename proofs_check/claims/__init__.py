@@ -18,6 +18,7 @@ def claims() -> tuple[Claim, ...]:
     >>> "E1" in [claim.id for claim in claims()]
     True
     """
+    from proofs_check.claims.alignment import ALIGNMENT_CLAIMS
     from proofs_check.claims.clocks import CLOCK_CLAIMS
     from proofs_check.claims.cosine_laws import COSINE_LAW_CLAIMS
     from proofs_check.claims.cosines import COSINE_CLAIMS
@@ -50,6 +51,7 @@ def claims() -> tuple[Claim, ...]:
         *WINNER_CLAIMS,
         *SUM_CLAIMS,
         *NORM_CLAIMS,
+        *ALIGNMENT_CLAIMS,
         *DEEP_CLAIMS,
         *ERRATA,
     )

@@ -140,7 +140,7 @@ def growth_form(*, shift: int = 0, power_of_p: float = 1.0, c_power: float = 1.0
 
 
 def descent_sides(instance: Instance, *, rate_factor: float = 1.0, shift: int = 0) -> tuple[Any, Any]:
-    """``|κ_{l,f}|`` of every kernel after six steps of descent in pixel space, and by the recursion; over the largest."""
+    """``|κ_{l,f}|`` of every kernel after six steps of descent in pixel space, and by the recursion; over max|·|."""
     shifts, targets, kernels, dense, shape = aligned(instance)
     rate, depth = instance["learning_rate"], len(kernels) + 1
     for _ in range(6):
