@@ -27,8 +27,12 @@ def claims() -> tuple[Claim, ...]:
     from proofs_check.claims.dynamics import DYNAMICS_CLAIMS
     from proofs_check.claims.errata import ERRATA
     from proofs_check.claims.fourier import FOURIER_CLAIMS
+    from proofs_check.claims.frameworks import FRAMEWORK_CLAIMS
     from proofs_check.claims.frequencies import FREQUENCY_CLAIMS
+    from proofs_check.claims.networks import NETWORK_CLAIMS
     from proofs_check.claims.norms import NORM_CLAIMS
+    from proofs_check.claims.right_hand_side import RIGHT_HAND_SIDE_CLAIMS
+    from proofs_check.claims.spectra import SPECTRA_CLAIMS
     from proofs_check.claims.stability import STABILITY_CLAIMS
     from proofs_check.claims.statistics import STATISTICS_CLAIMS
     from proofs_check.claims.stiffness import STIFFNESS_CLAIMS
@@ -38,6 +42,10 @@ def claims() -> tuple[Claim, ...]:
 
     return (
         *FOURIER_CLAIMS,
+        *SPECTRA_CLAIMS,
+        *FRAMEWORK_CLAIMS,
+        *NETWORK_CLAIMS,
+        *RIGHT_HAND_SIDE_CLAIMS,
         *STATISTICS_CLAIMS,
         *DYNAMICS_CLAIMS,
         *TWO_LAYER_CLAIMS,

@@ -7,8 +7,11 @@ would show in the corrected claim.
 from __future__ import annotations
 
 from proofs_check.claim import Claim, Kind, absolute_distance
-from proofs_check.claims.cosines import ALTERNATING, DELAY_REASON, delay_sides
+from proofs_check.claims.arithmetic import exactly
+from proofs_check.claims.cosines import ALTERNATING, DELAY_REASON, delay_form, delay_sides
 from proofs_check.claims.fourier import (
+    CORNERS,
+    KERNEL_CASES,
     ONE_BY_THREE,
     ONE_BY_TWO,
     ROUND_OFF,
@@ -25,7 +28,8 @@ from proofs_check.claims.statistics import (
     coherent_spectrum_sides,
     draw_coherent_classes,
 )
-from proofs_check.claims.sums import NORM_REASON, TWO_PIXELS, draw_for_norm, minimal_norm_sides
+from proofs_check.claims.statistics_exact import coherent_spectrum_exactly
+from proofs_check.claims.sums import NORM_REASON, TWO_PIXELS, draw_for_norm, minimal_norm_sides, norm_form
 from proofs_check.verdict import Outcome
 
 __all__ = ["ERRATA"]
@@ -44,10 +48,14 @@ ERRATA = (
         tolerance_reason=ROUND_OFF_REASON,
         draw=draw_kernel_and_image,
         sides=convolution_sides,
+        distance=absolute_distance,
         formula={"power_of_p": 0.0},
-        quantity="(w∗x)^_f",
-        smallest=(ONE_BY_TWO, ONE_BY_THREE, TWO_BY_TWO),
+        quantity="(w∗x)^_f/(‖w‖‖x‖)",
+        smallest=CORNERS,
         counterpart="convolution-theorem",
+        batched=True,
+        attacked=("kernel", "image"),
+        symbolic=exactly(convolution_sides, *KERNEL_CASES),
     ),
     Claim(
         id="E2",
@@ -59,7 +67,7 @@ ERRATA = (
         kind=Kind.ERRATUM,
         mutants={"factor √P": {"factor_power": 0.5}, "factor 1/P": {"factor_power": -1.0}},
         tolerance=ROUND_OFF,
-        tolerance_reason=ROUND_OFF_REASON + "; relative to ‖w‖‖x‖, as the sum itself may cancel",
+        tolerance_reason=ROUND_OFF_REASON,
         draw=draw_kernel_and_image,
         sides=parseval_sides,
         distance=absolute_distance,
@@ -67,6 +75,9 @@ ERRATA = (
         quantity="⟨w, x⟩/(‖w‖‖x‖)",
         smallest=(ONE_BY_THREE, ONE_BY_TWO, TWO_BY_TWO),
         counterpart="parseval",
+        batched=True,
+        attacked=("kernel", "image"),
+        symbolic=exactly(parseval_sides, *KERNEL_CASES),
     ),
     Claim(
         id="E6",
@@ -85,6 +96,7 @@ ERRATA = (
         quantity="rate ḃ/(b(1 − b/s))",
         smallest=(ALTERNATING,),
         counterpart="self-conjugate-delay",
+        symbolic=delay_form,
     ),
     Claim(
         id="E7",
@@ -104,6 +116,7 @@ ERRATA = (
         smallest=(TWO_PIXELS,),
         max_instances=100,
         counterpart="minimal-norm",
+        symbolic=norm_form,
     ),
     Claim(
         id="E11",
@@ -122,5 +135,6 @@ ERRATA = (
         quantity="d_α",
         smallest=(ORTHONORMAL,),
         counterpart="coherent-spectrum",
+        symbolic=coherent_spectrum_exactly,
     ),
 )

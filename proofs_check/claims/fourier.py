@@ -7,100 +7,117 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lineardyn.fourier import circulant, fft2
 from proofs_check.claim import Claim, absolute_distance
-from proofs_check.instances import draw_scale, draw_shape
+from proofs_check.claims.arithmetic import EXACT, FLOAT, Arithmetic, exactly, in_extended_precision, unit
+from proofs_check.claims.definitions import (
+    conjugates,
+    convolution_matrix,
+    convolve,
+    delta,
+    dft,
+    dft_matrix,
+    kernel_spectrum,
+    spectrum,
+)
+from proofs_check.instances import cosine, draw_shape
 from proofs_check.verdict import Instance, Outcome
 
-__all__ = ["FOURIER_CLAIMS", "convolution_sides", "delta", "draw_kernel_and_image", "parseval_sides"]
+__all__ = [
+    "CORNERS",
+    "FOURIER_CLAIMS",
+    "KERNEL_CASES",
+    "ONE_BY_THREE",
+    "ONE_BY_TWO",
+    "ROUND_OFF",
+    "ROUND_OFF_REASON",
+    "convolution_sides",
+    "draw_images",
+    "draw_kernel_and_image",
+    "parseval_sides",
+]
 
 ROUND_OFF = 1e-12
 ROUND_OFF_REASON = (
-    "sums of at most C·P ≤ 72 products in float64 and two transforms: C·P·ε ≈ 2e-14, fifty times below the tolerance"
+    "sums of at most C·P ≤ 72 products in float64 and two transforms, of arrays of norm 1: C·P·ε ≈ 2e-14, fifty times "
+    "below the tolerance"
 )
 
 
-def delta(shape: tuple[int, ...], index: tuple[int, ...]) -> NDArray[np.float64]:
-    """The array that is 1 at ``index`` and 0 elsewhere."""
-    array = np.zeros(shape)
-    array[index] = 1.0
-    return array
+def draw_images(rng: np.random.Generator, n: int, *shape: int) -> NDArray[np.float64]:
+    """``(n, *shape)``, the last two axes (H, W): noise, small integers, one pixel or one cosine, of any scale."""
+    height, width = shape[-2:]
+    kind = rng.integers(6)
+    if kind == 0:
+        images = rng.integers(-1, 2, (n, *shape)).astype(np.float64)
+    elif kind == 1:
+        images = np.zeros((n, *shape))
+        images.reshape(n, -1)[np.arange(n), rng.integers(int(np.prod(shape)), size=n)] = 1.0
+    elif kind == 2:
+        wave = cosine((height, width), (int(rng.integers(height)), int(rng.integers(width))), phase=rng.uniform(0, 7))
+        images = rng.standard_normal((n, *[1] * len(shape))) * np.broadcast_to(wave, (n, *shape))
+    else:
+        images = rng.standard_normal((n, *shape))
+    scales = np.where(rng.random(n) < 0.5, 1.0, 10.0 ** rng.uniform(-6, 6, n))
+    return images * scales.reshape(n, *[1] * len(shape))
 
 
-def draw_kernel_and_image(rng: np.random.Generator) -> Instance:
-    """A kernel ``(C_out, H, W, C_in)`` and an image ``(C_in, H, W)`` of scales of their own."""
-    height, width = draw_shape(rng)
+def draw_kernel_and_image(rng: np.random.Generator, n: int) -> Instance:
+    """Kernels ``(C_out, H, W, C_in)`` and images ``(C_in, H, W)``; three batches of four have at most 8 pixels."""
+    height, width = draw_shape(rng, max_pixels=8 if rng.random() < 0.75 else 24)
     c_in, c_out = int(rng.integers(1, 4)), int(rng.integers(1, 4))
-    return {
-        "kernel": draw_scale(rng) * rng.standard_normal((c_out, height, width, c_in)),
-        "image": draw_scale(rng) * rng.standard_normal((c_in, height, width)),
-    }
+    kernel = draw_images(rng, n, c_out, c_in, height, width).transpose(0, 1, 3, 4, 2)
+    return {"kernel": np.ascontiguousarray(kernel), "image": draw_images(rng, n, c_in, height, width)}
 
 
-def _kernel_spectrum(kernel: NDArray[np.float64]) -> NDArray[np.complex128]:
-    """ŵ ``(C_out, H, W, C_in)``: the unitary DFT over the spatial axes."""
-    return np.moveaxis(fft2(np.moveaxis(kernel, -1, 1)), 1, -1)
+def convolution_sides(
+    instance: Instance, *, power_of_p: float, conjugate: bool = False, arithmetic: Arithmetic = FLOAT
+) -> tuple[Any, Any]:
+    """``(w*x)^`` from the definition, and ``P^power ŵ x̂``; for w and x of norm 1."""
+    kernel, image = unit(instance["kernel"], arithmetic), unit(instance["image"], arithmetic)
+    n_pixels = image.shape[2] * image.shape[3]
+    w, x = kernel_spectrum(kernel, arithmetic), spectrum(image, arithmetic)  # (n, P, o, c), (n, c, P)
+    product = (w.conj() if conjugate else w) @ x.transpose(0, 2, 1)[..., None]
+    left = dft(convolve(kernel, image), arithmetic).transpose(0, 2, 1)
+    return left, arithmetic.power(n_pixels, power_of_p) * product[..., 0]
 
 
-def convolve_by_shifts(kernel: NDArray[np.float64], image: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``(w*x)[o,i,j] = Σ w[o,m,n,c] x[c,i-m,j-n]``, the definition: no Fourier transform in it."""
-    _, height, width, _ = kernel.shape
-    shifts = ((m, n) for m in range(height) for n in range(width))
-    shifted = [np.einsum("oc,chw->ohw", kernel[:, m, n], np.roll(image, (m, n), (1, 2))) for m, n in shifts]
-    total: NDArray[np.float64] = np.sum(shifted, axis=0)
-    return total
+def parseval_sides(
+    instance: Instance, *, conjugate: bool, factor_power: float = 0.0, arithmetic: Arithmetic = FLOAT
+) -> tuple[Any, Any]:
+    """``Σ w x`` in pixel space, and ``P^power Σ conj(ŵ) x̂`` with or without the conjugate; w and x of norm 1."""
+    kernel = unit(instance["kernel"][:, 0].transpose(0, 3, 1, 2), arithmetic)
+    image = unit(instance["image"], arithmetic)
+    w, x = spectrum(kernel, arithmetic), spectrum(image, arithmetic)
+    total = np.sum((w.conj() if conjugate else w) * x, axis=(1, 2))
+    n_pixels = image.shape[2] * image.shape[3]
+    return np.sum(kernel * image, axis=(1, 2, 3)), arithmetic.power(n_pixels, factor_power) * total
 
 
-def convolution_sides(instance: Instance, *, power_of_p: float, conjugate: bool = False) -> tuple[Any, Any]:
-    """``(w*x)^`` from the definition, and ``P^power ŵ x̂``."""
-    kernel, image = instance["kernel"], instance["image"]
-    spectrum = _kernel_spectrum(kernel)
-    if conjugate:
-        spectrum = spectrum.conj()
-    n_pixels = image.shape[1] * image.shape[2]
-    product = np.einsum("ohwc,chw->ohw", spectrum, fft2(image))
-    return fft2(convolve_by_shifts(kernel, image)), n_pixels**power_of_p * product
-
-
-def parseval_sides(instance: Instance, *, conjugate: bool, factor_power: float = 0.0) -> tuple[Any, Any]:
-    """``Σ w x`` in pixel space, and ``P^power Σ conj(ŵ) x̂`` with or without the conjugate; both over ‖w‖‖x‖."""
-    kernel, image = instance["kernel"][0].transpose(2, 0, 1), instance["image"]
-    spectrum = fft2(kernel).conj() if conjugate else fft2(kernel)
-    scale = np.linalg.norm(kernel) * np.linalg.norm(image)
-    n_pixels = image.shape[1] * image.shape[2]
-    return np.sum(kernel * image) / scale, n_pixels**factor_power * np.sum(spectrum * fft2(image)) / scale
-
-
-def _dft_matrix(n: int) -> NDArray[np.complex128]:
-    """The unitary DFT as a matrix, from its definition."""
-    k = np.arange(n)
-    matrix: NDArray[np.complex128] = np.exp(-2j * np.pi * (np.outer(k, k) % n) / n) / np.sqrt(n)
-    return matrix
-
-
-def circulant_sides(instance: Instance, *, power_of_p: float, conjugate: bool = False) -> tuple[Any, Any]:
+def circulant_sides(
+    instance: Instance, *, power_of_p: float, conjugate: bool = False, arithmetic: Arithmetic = FLOAT
+) -> tuple[Any, Any]:
     """``F C F^H`` of the doubly block-circulant matrix, and the matrix of diagonal blocks ``P^power ŵ_f``."""
-    kernel = instance["kernel"]
-    c_out, height, width, c_in = kernel.shape
+    kernel = unit(instance["kernel"], arithmetic)
+    n, c_out, height, width, c_in = kernel.shape
     n_pixels = height * width
-    dft = np.kron(_dft_matrix(height), _dft_matrix(width))
-    blocks = circulant(kernel).reshape(c_out, n_pixels, c_in, n_pixels)
-    left = np.einsum("fp,opcq,gq->ofcg", dft, blocks, dft.conj(), optimize=True)
-    spectrum = _kernel_spectrum(kernel).reshape(c_out, n_pixels, c_in)
-    right = np.zeros_like(left)
-    index = np.arange(n_pixels)
-    right[:, index, :, index] = n_pixels**power_of_p * np.moveaxis(spectrum.conj() if conjugate else spectrum, 1, 0)
-    return left, right
+    matrix = dft_matrix((height, width), arithmetic)
+    columns = convolution_matrix(kernel).transpose(0, 1, 3, 4, 2).reshape(-1, n_pixels) @ matrix  # (n, o, c, q; f)
+    both = columns.reshape(-1, n_pixels, n_pixels).swapaxes(1, 2).reshape(-1, n_pixels) @ matrix.conj()
+    left = both.reshape(n, c_out, c_in, n_pixels, n_pixels)
+    w = kernel_spectrum(kernel, arithmetic).transpose(0, 2, 3, 1)
+    blocks = arithmetic.power(n_pixels, power_of_p) * (w.conj() if conjugate else w)
+    return left, blocks[..., None] * np.eye(n_pixels, dtype=int if arithmetic is EXACT else float)
 
 
-def real_spectrum_sides(instance: Instance, *, negate: bool = True, conjugate: bool = True) -> tuple[Any, Any]:
-    """``x̂[f*]`` from the definition of the DFT, and ``conj(x̂[f])``, at every frequency of every channel."""
-    image = instance["image"]
-    _, height, width = image.shape
-    spectrum = _dft_matrix(height) @ image @ _dft_matrix(width)
-    sign = -1 if negate else 1
-    u, v = sign * np.arange(height) % height, sign * np.arange(width) % width
-    return spectrum[:, u[:, None], v], fft2(image).conj() if conjugate else fft2(image)
+def real_spectrum_sides(
+    instance: Instance, *, negate: bool = True, conjugate: bool = True, arithmetic: Arithmetic = FLOAT
+) -> tuple[Any, Any]:
+    """``x̂[f*]`` from the definition of the DFT, and ``conj(x̂[f])``, at every frequency; x of norm 1."""
+    image = unit(instance["image"], arithmetic)
+    left, right = dft(image, arithmetic), spectrum(image, arithmetic)
+    if negate:
+        left = left[..., conjugates(image.shape[2:])]
+    return left, right.conj() if conjugate else right
 
 
 ONE_BY_TWO = {
@@ -118,6 +135,14 @@ TWO_BY_TWO = {
     "kernel": delta((1, 2, 2, 1), (0, 1, 0, 0)),
     "image": delta((1, 2, 2), (0, 0, 1)),
 }
+CORNERS = (ONE_BY_TWO, ONE_BY_THREE, TWO_BY_TWO)
+
+KERNEL_CASES = (
+    {"kernel": (1, 1, 2, 1), "image": (1, 1, 2)},
+    {"kernel": (1, 1, 3, 2), "image": (2, 1, 3)},
+    {"kernel": (1, 2, 2, 1), "image": (1, 2, 2)},
+)
+"""Shapes over which the identities hold for symbolic entries: two, one and four self-conjugate frequencies."""
 
 FOURIER_CLAIMS = (
     Claim(
@@ -136,10 +161,15 @@ FOURIER_CLAIMS = (
         tolerance_reason=ROUND_OFF_REASON,
         draw=draw_kernel_and_image,
         sides=convolution_sides,
+        distance=absolute_distance,
         formula={"power_of_p": 0.5},
-        quantity="(w∗x)^_f",
-        smallest=(ONE_BY_TWO, ONE_BY_THREE, TWO_BY_TWO),
+        quantity="(w∗x)^_f/(‖w‖‖x‖)",
+        smallest=CORNERS,
         counterpart="E1",
+        batched=True,
+        extended=in_extended_precision(convolution_sides),
+        attacked=("kernel", "image"),
+        symbolic=exactly(convolution_sides, *KERNEL_CASES),
     ),
     Claim(
         id="parseval",
@@ -154,7 +184,7 @@ FOURIER_CLAIMS = (
             "factor 1/P": {"factor_power": -1.0},
         },
         tolerance=ROUND_OFF,
-        tolerance_reason=ROUND_OFF_REASON + "; relative to ‖w‖‖x‖, as the sum itself may cancel",
+        tolerance_reason=ROUND_OFF_REASON,
         draw=draw_kernel_and_image,
         sides=parseval_sides,
         distance=absolute_distance,
@@ -162,6 +192,10 @@ FOURIER_CLAIMS = (
         quantity="⟨w, x⟩/(‖w‖‖x‖)",
         smallest=(ONE_BY_THREE, ONE_BY_TWO, TWO_BY_TWO),
         counterpart="E2",
+        batched=True,
+        extended=in_extended_precision(parseval_sides),
+        attacked=("kernel", "image"),
+        symbolic=exactly(parseval_sides, *KERNEL_CASES),
     ),
     Claim(
         id="circulant-diagonalisation",
@@ -180,9 +214,14 @@ FOURIER_CLAIMS = (
         tolerance_reason=ROUND_OFF_REASON,
         draw=draw_kernel_and_image,
         sides=circulant_sides,
+        distance=absolute_distance,
         formula={"power_of_p": 0.5},
-        quantity="entry of F C F^H",
-        smallest=(ONE_BY_TWO, ONE_BY_THREE, TWO_BY_TWO),
+        quantity="entry of F C F^H, over ‖w‖",
+        smallest=CORNERS,
+        batched=True,
+        extended=in_extended_precision(circulant_sides),
+        attacked=("kernel",),
+        symbolic=exactly(circulant_sides, *KERNEL_CASES),
     ),
     Claim(
         id="real-spectrum",
@@ -196,7 +235,12 @@ FOURIER_CLAIMS = (
         tolerance_reason=ROUND_OFF_REASON,
         draw=draw_kernel_and_image,
         sides=real_spectrum_sides,
-        quantity="x̂[f*]",
-        smallest=(ONE_BY_TWO, ONE_BY_THREE, TWO_BY_TWO),
+        distance=absolute_distance,
+        quantity="x̂[f*]/‖x‖",
+        smallest=CORNERS,
+        batched=True,
+        extended=in_extended_precision(real_spectrum_sides),
+        attacked=("image",),
+        symbolic=exactly(real_spectrum_sides, *KERNEL_CASES),
     ),
 )
