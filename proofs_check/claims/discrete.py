@@ -49,8 +49,8 @@ def descended(instance: Instance, *, one_sample: bool) -> Floats:
     rate, rows = instance["learning_rate"], np.arange(len(kernel))
     path = [kernel]
     for drawn in instance["draws"].T:
-        data = (shifts[rows, drawn][:, None], targets[drawn][:, None]) if one_sample else (shifts, targets)
-        to_kernel, to_dense = gradient(*data, kernel, dense)
+        seen, wanted = (shifts[rows, drawn][:, None], targets[drawn][:, None]) if one_sample else (shifts, targets)
+        to_kernel, to_dense = gradient(seen, wanted, kernel, dense)
         kernel, dense = kernel - rate[:, None] * to_kernel, dense - rate[:, None, None] * to_dense
         path.append(kernel)
     stacked = np.stack(path, axis=1).reshape(len(kernel), len(path), *instance["kernel"].shape[1:])

@@ -93,7 +93,8 @@ def opposed_sides(instance: Instance, *, sign: float = -1.0, d_factor: float = 1
 
     def pace(theta: Floats) -> Floats:
         power = size**2 * np.exp(-2 * modes.c * theta[..., None])
-        return modes.s + d_factor * modes.d * (modes.c * power).sum(axis=-1)
+        rate: Floats = modes.s + d_factor * modes.d * (modes.c * power).sum(axis=-1)
+        return rate
 
     theta = extrapolated(pace, np.zeros_like(modes.s), instance["horizon"], steps=OPPOSED_STEPS)
     scale = size.max(axis=(1, 2), keepdims=True)
@@ -130,7 +131,8 @@ def power_law_sides(instance: Instance, *, power: float = 1.0, offset: float = 1
         def excess(theta: Floats, start: Floats = start) -> Floats:
             exponents = np.log(c) + 2 * (start + c * theta[:, None])
             top = exponents.max(axis=1, keepdims=True)
-            return (top + np.log(np.exp(exponents - top).sum(axis=1, keepdims=True)))[:, 0] - np.log(s / d)
+            total: Floats = (top + np.log(np.exp(exponents - top).sum(axis=1, keepdims=True)))[:, 0] - np.log(s / d)
+            return total
 
         theta = root_of(excess, np.zeros_like(s), -2 * log_scale / c[:, 0])
         size = start + c * theta[:, None]
