@@ -26,7 +26,7 @@ __all__ = ["BALANCED", "CLOCK_CLAIMS", "DISJOINT", "answer", "rotated", "time_co
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 
-STEPS = 10
+STEPS = 12
 FLOW_REASON = "order 12, steps of half the shortest time constant: halved steps move no number by more than 1e-10"
 DISJOINT = "modes on disjoint frequency sets F_α"
 BALANCED = "balanced, aligned start"
@@ -184,7 +184,8 @@ def increment_sides(
     up = np.exp(exponents[0]) * np.expm1(exponents[1] - exponents[0])
     down = -np.exp(-exponents[0]) * np.expm1(exponents[0] - exponents[1])
     right = 0.25 * d_factor * modes.d * (modes.c * (grow * up + fading * fade * down)).sum(axis=-1)
-    size = modes.d * (modes.c * (np.abs(kappa) + np.abs(a)) ** 2 * np.exp(exponents[1])).sum(axis=-1)
+    farthest = 2 * modes.c * np.maximum(np.abs(first), np.abs(second))[..., None]
+    size = modes.d * (modes.c * (np.abs(kappa) + np.abs(a)) ** 2 * np.exp(farthest)).sum(axis=-1)
     return (values[1] - values[0]) / size, right / size
 
 
@@ -302,7 +303,7 @@ CLOCK_CLAIMS = (
             "√2": {"d_factor": float(np.sqrt(2))},
         },
         tolerance=ROUND_OFF,
-        tolerance_reason=ROUND_OFF_REASON + "; relative to d Σ c (|κ| + |a|)² e^{2cΘ₂}, which bounds both values of b",
+        tolerance_reason=ROUND_OFF_REASON + "; relative to d Σ c (|κ| + |a|)² e^{2c max|Θ|}, which bounds both b",
         draw=draw_readings,
         sides=increment_sides,
         distance=absolute_distance,
