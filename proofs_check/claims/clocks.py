@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 
 STEPS = 12
-FLOW_REASON = "order 12, steps of half the shortest time constant: halved steps move no number by more than 1e-10"
+FLOW_REASON = "order 12, steps of half the shortest time constant: halved steps move no number by 1e-9"
 DISJOINT = "modes on disjoint frequency sets F_α"
 BALANCED = "balanced, aligned start"
 ALONG = "A_γf(0) = 0 for γ ≠ α on F_α; else any start"
