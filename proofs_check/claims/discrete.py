@@ -184,9 +184,9 @@ DISCRETE_CLAIMS = (
         hypotheses=(DISJOINT, BALANCED, "η c_f (b − s) < 1, so that no |κ_f| passes 0"),
         expected=Outcome.NOT_REFUTED,
         mutants={
+            "learning rate 1% off": {"rate_factor": 1.01},
             "|q|² for |q|": {"c_power": 2.0},
             "exponent of |q| 1% off": {"c_power": 1.01},
-            "learning rate 1% off": {"rate_factor": 1.01},
         },
         tolerance=1e-11,
         tolerance_reason=RECURSION_REASON,
@@ -206,9 +206,9 @@ DISCRETE_CLAIMS = (
         hypotheses=(DISJOINT, BALANCED, "modes = classes, one sample a step", "ηK c_f (b − s) < 1"),
         expected=Outcome.NOT_REFUTED,
         mutants={
+            "learning rate 1% off": {"rate_factor": 1.01},
             "|q|² for |q|": {"c_power": 2.0},
             "K dropped": {"steps_of_class": False},
-            "learning rate 1% off": {"rate_factor": 1.01},
         },
         tolerance=1e-11,
         tolerance_reason=RECURSION_REASON,
