@@ -18,6 +18,7 @@ def claims() -> tuple[Claim, ...]:
     >>> "E1" in [claim.id for claim in claims()]
     True
     """
+    from proofs_check.claims.alignment import ALIGNMENT_CLAIMS
     from proofs_check.claims.araki_lieb_thirring import ALT_CLAIMS
     from proofs_check.claims.bottleneck import BOTTLENECK_CLAIMS
     from proofs_check.claims.clocks import CLOCK_CLAIMS
@@ -65,6 +66,7 @@ def claims() -> tuple[Claim, ...]:
         *WINNER_CLAIMS,
         *SUM_CLAIMS,
         *NORM_CLAIMS,
+        *ALIGNMENT_CLAIMS,
         *DEEP_CLAIMS,
         *PENALTY_CLAIMS,
         *SHRINKAGE_CLAIMS,

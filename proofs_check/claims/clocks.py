@@ -26,8 +26,8 @@ __all__ = ["BALANCED", "CLOCK_CLAIMS", "DISJOINT", "answer", "rotated", "time_co
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 
-STEPS = 10
-FLOW_REASON = "order 12, steps of half the shortest time constant: halved steps move no number by more than 1e-10"
+STEPS = 12
+FLOW_REASON = "order 12, steps of half the shortest time constant: halved steps move no number by 1e-9"
 DISJOINT = "modes on disjoint frequency sets F_α"
 BALANCED = "balanced, aligned start"
 ALONG = "A_γf(0) = 0 for γ ≠ α on F_α; else any start"
@@ -89,14 +89,15 @@ def growth_form(*, c_power: float = 1.0, power_of_p: float = 0.5, d_factor: floa
 
     size, q, phase, turn = (sp.symbols(f"{name}:2", positive=True) for name in ("kappa", "q", "phi", "psi"))
     s, d, p = sp.symbols("s d P", positive=True)
-    kappa = [size[f] * sp.exp(sp.I * phase[f]) for f in range(2)]
-    wave = [q[f] * sp.exp(sp.I * turn[f]) for f in range(2)]
-    a = [size[f] * sp.exp(-sp.I * (phase[f] + turn[f])) for f in range(2)]
+    # phase and turn stand for e^{i arg κ} and e^{i arg q}, whose conjugates are their inverses
+    kappa = [size[f] * phase[f] for f in range(2)]
+    wave = [q[f] * turn[f] for f in range(2)]
+    a = [size[f] / (phase[f] * turn[f]) for f in range(2)]
     residual = s - sp.sqrt(p) * d * sum(a[f] * kappa[f] * wave[f] for f in range(2))
     c = [p ** sp.nsimplify(power_of_p) * q[f] ** sp.nsimplify(c_power) for f in range(2)]
     b = sp.nsimplify(d_factor) * d * sum(c[f] * size[f] ** 2 for f in range(2))
-    slopes = [sp.sqrt(p) * sp.conjugate(a[f]) * residual * sp.conjugate(wave[f]) for f in range(2)]
-    return [sp.expand(sp.simplify(slopes[f] - c[f] * kappa[f] * (s - b))) for f in range(2)]
+    slopes = [sp.sqrt(p) * size[f] * phase[f] * turn[f] * residual * q[f] / turn[f] for f in range(2)]
+    return [sp.expand(slopes[f] - c[f] * kappa[f] * (s - b)) for f in range(2)]
 
 
 def equal_growth_sides(instance: Instance, *, power: float = 1.0, logarithm: bool = True) -> tuple[Any, Any]:
@@ -153,20 +154,21 @@ def hyperbolic_sides(
 def hyperbolic_form(
     *, speed: float = 1.0, d_factor: float = 1.0, sign: float = 1.0, conjugate: bool = False
 ) -> list[Any]:
-    """``dκ/dt = c a (s - b)``, ``da/dt = c κ (s - b)``, ``dΘ/dt = s - b``, for one frequency's real parts."""
+    """``dκ/dt = c a (s - b)``, ``da/dt = c κ (s - b)``, ``dΘ/dt = s - b``, for one frequency's real parts.
+
+    cosh and sinh of cΘ are symbols that turn into each other, with cosh² = 1 + sinh² not even needed.
+    """
     import sympy as sp
 
-    t, k0, a0 = sp.symbols("t kappa0 a0", real=True)
-    c, s, d = sp.symbols("c s d", positive=True)
-    clock = sp.Function("Theta")(t)
-    kappa = k0 * sp.cosh(c * clock) + a0 * sp.sinh(c * clock)
-    a = a0 * sp.cosh(c * clock) + sp.nsimplify(sign) * k0 * sp.sinh(c * clock)
+    k0, a0 = sp.symbols("kappa0 a0", real=True)
+    c, s, d, cosh, sinh = sp.symbols("c s d C S", positive=True)
+    kappa, a = k0 * cosh + a0 * sinh, a0 * cosh + sp.nsimplify(sign) * k0 * sinh
     pace = sp.nsimplify(speed) * (s - sp.nsimplify(d_factor) * d * c * a * kappa)
+    residual = s - d * c * a * kappa
     if conjugate:
         a = -a  # the imaginary part of conj(a)
-    residual = s - d * c * a * kappa
-    slopes = [sp.diff(z, t).subs(sp.Derivative(clock, t), pace) for z in (kappa, a)]
-    return [sp.simplify(sp.expand(slope - c * z * residual)) for slope, z in zip(slopes, (a, kappa), strict=True)]
+    slopes = [c * (sp.diff(z, cosh) * sinh + sp.diff(z, sinh) * cosh) * pace for z in (kappa, a)]
+    return [sp.expand(slope - c * z * residual) for slope, z in zip(slopes, (a, kappa), strict=True)]
 
 
 def increment_sides(
@@ -182,7 +184,8 @@ def increment_sides(
     up = np.exp(exponents[0]) * np.expm1(exponents[1] - exponents[0])
     down = -np.exp(-exponents[0]) * np.expm1(exponents[0] - exponents[1])
     right = 0.25 * d_factor * modes.d * (modes.c * (grow * up + fading * fade * down)).sum(axis=-1)
-    size = modes.d * (modes.c * (np.abs(kappa) + np.abs(a)) ** 2 * np.exp(exponents[1])).sum(axis=-1)
+    farthest = 2 * modes.c * np.maximum(np.abs(first), np.abs(second))[..., None]
+    size = modes.d * (modes.c * (np.abs(kappa) + np.abs(a)) ** 2 * np.exp(farthest)).sum(axis=-1)
     return (values[1] - values[0]) / size, right / size
 
 
@@ -199,18 +202,17 @@ def _in_pixel_space(instance: Instance, kappa: Complexes, a: Complexes, modes: M
 
 
 def increment_form(*, fading: float = 1.0, rate: float = 2.0, d_factor: float = 1.0) -> list[Any]:
-    """One frequency of complex κ(0), a(0): ``c Re(conj(a)κ)(Θ) = ¼c(|κ+a|² e^{2cΘ} - |κ-a|² e^{-2cΘ})``."""
+    """One frequency of complex κ(0), a(0): ``c Re(conj(a)κ)(Θ) = ¼c(|κ+a|² e^{2cΘ} - |κ-a|² e^{-2cΘ})``, E = e^{cΘ}."""
     import sympy as sp
 
-    x, y, u, v, theta = sp.symbols("x y u v Theta", real=True)
-    c, d = sp.symbols("c d", positive=True)
-    cosh, sinh = sp.cosh(c * theta), sp.sinh(c * theta)
+    x, y, u, v = sp.symbols("x y u v", real=True)
+    c, d, e = sp.symbols("c d E", positive=True)
+    cosh, sinh = (e + 1 / e) / 2, (e - 1 / e) / 2
     b = d * c * sum((p * cosh + r * sinh) * (r * cosh + p * sinh) for p, r in ((x, u), (y, v)))
     grow, fade = (x + u) ** 2 + (y + v) ** 2, (x - u) ** 2 + (y - v) ** 2
-    power = sp.nsimplify(rate) * c * theta
-    split = grow * sp.exp(power) - sp.nsimplify(fading) * fade * sp.exp(-power)
-    right = sp.nsimplify(d_factor) * d * c * split / 4
-    return [sp.simplify(sp.expand((sp.diff(b - right, theta)).rewrite(sp.exp)))]
+    power = e ** sp.nsimplify(rate)
+    right = sp.nsimplify(d_factor) * d * c * (grow * power - sp.nsimplify(fading) * fade / power) / 4
+    return [sp.expand(e * sp.diff(b - right, e))]
 
 
 CLOCK_CLAIMS = (
@@ -301,7 +303,7 @@ CLOCK_CLAIMS = (
             "√2": {"d_factor": float(np.sqrt(2))},
         },
         tolerance=ROUND_OFF,
-        tolerance_reason=ROUND_OFF_REASON + "; relative to d Σ c (|κ| + |a|)² e^{2cΘ₂}, which bounds both values of b",
+        tolerance_reason=ROUND_OFF_REASON + "; relative to d Σ c (|κ| + |a|)² e^{2c max|Θ|}, which bounds both b",
         draw=draw_readings,
         sides=increment_sides,
         distance=absolute_distance,

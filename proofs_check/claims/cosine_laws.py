@@ -54,7 +54,8 @@ def sigmoid_sides(
     start = np.sqrt(instance["ratio"] * s / (d * m * c))
 
     def slope(kappa: Floats) -> Floats:
-        return c * kappa * (s - d * m * c * kappa**2)
+        rate: Floats = c * kappa * (s - d * m * c * kappa**2)
+        return rate
 
     kappa = extrapolated(slope, start, instance["t"], steps=SIGMOID_STEPS)
     right = sigmoid(

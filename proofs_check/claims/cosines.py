@@ -29,6 +29,7 @@ __all__ = [
     "HYPOTHESES",
     "RECURSION_REASON",
     "class_constants",
+    "delay_form",
     "delay_sides",
     "descend",
     "draw_steps",
@@ -80,6 +81,33 @@ def delay_sides(instance: Instance, *, undelayed: str, exponent: float = 0.5) ->
     return b_dot / (b * (1 - b / s)), 2 * np.sqrt(n_pixels) * s / np.power(np.asarray(count, float), exponent)
 
 
+def delay_form(*, undelayed: str, exponent: float = 0.5) -> list[Any]:
+    """One class of 1×2 or 1×3 pixels: the frequencies (0, 0) and (0, 1) of two, both self-conjugate; (0, 1) of three.
+
+    ``ḃ - (2√P/√m) b (s - b)`` from the gradient in pixel space, for x = r u, u of norm 1, so that b = r f(x), s = r.
+    """
+    import sympy as sp
+
+    r, size = sp.symbols("r kappa", positive=True)
+    half = sp.Rational(1, 2)
+    cases = (
+        (sp.Matrix([1, 1]) / sp.sqrt(2), {"self-conjugate": 1, "DC": 1, "none": 2, "all": 1}),
+        (sp.Matrix([1, -1]) / sp.sqrt(2), {"self-conjugate": 1, "DC": 2, "none": 2, "all": 1}),
+        (sp.Matrix([1, -half, -half]) * sp.sqrt(2) / sp.sqrt(3), {"self-conjugate": 2, "DC": 2, "none": 2, "all": 1}),
+    )
+    differences = []
+    for unit, multiplicities in cases:
+        count = len(unit)
+        pair = 2 if count == 3 else 1
+        k = w = sp.sqrt(pair) * size * unit  # |κ_f| = size, aligned: the spectrum of an even image is real
+        moved = sp.Matrix(count, count, lambda i, m, u=unit: r * u[(i - m) % len(u)])
+        b = r * (w.T * moved * k)[0]
+        gain = (w.T * moved * moved.T * w)[0] + (k.T * moved.T * moved * k)[0]
+        pace = 2 * sp.sqrt(count) / sp.Integer(multiplicities[undelayed]) ** sp.nsimplify(exponent)
+        differences.append(sp.expand(r * gain * (1 - b / r) - pace * b * (r - b)))
+    return differences
+
+
 def sigmoid_sides(instance: Instance, *, speed: float = 1.0, pixels: str = "P", delay: bool = True) -> tuple[Any, Any]:
     """``b_α(t)/s_α`` from the integrated flow, and from the sigmoid; at five times around the learning time."""
     images, (s, b0, m) = instance["images"], class_constants(instance)
@@ -105,6 +133,17 @@ def sigmoid_sides(instance: Instance, *, speed: float = 1.0, pixels: str = "P", 
         for a in range(n_classes)
     ]
     return np.array([np.diag(f) for f in outputs]), np.array(predicted).T
+
+
+def sigmoid_form(*, speed: float = 1.0, pixels: str = "P", delay: bool = True) -> list[Any]:
+    """The sigmoid solves ``ḃ = (2√P/√m) b (s - b)`` identically and starts at b₀."""
+    import sympy as sp
+
+    t, s, b0, p, m = sp.symbols("t s b0 P m", positive=True)
+    count = {"P": p, "P²": p**2, "1": sp.Integer(1)}[pixels]
+    used = 2 * sp.sqrt(count / (m if delay else 1)) * sp.nsimplify(speed)
+    b = s / (1 + (s / b0 - 1) * sp.exp(-used * s * t))
+    return [sp.simplify(sp.diff(b, t) - 2 * sp.sqrt(p / m) * b * (s - b)), sp.simplify(b.subs(t, 0) - b0)]
 
 
 def draw_steps(rng: np.random.Generator, *, steps: int = 40) -> Instance:
@@ -185,6 +224,22 @@ def descent_sides(instance: Instance, *, rate_factor: float = 1.0, delay: bool =
     return descend(instance, one_sample=False), np.array(predicted).T
 
 
+def recursion_form(*, rate_factor: float = 1.0, delay: bool = True, classes: bool = True) -> list[Any]:
+    """From the step of both layers, ``κ ← κ + ηc a (s - b)``, ``a ← a + ηc κ (s - b)``, b = d m c a κ, at a = κ.
+
+    One sample of the class a step: K times the step, and η stands for ηK.
+    """
+    import sympy as sp
+
+    eta, k, p, m, d, s, kappa = sp.symbols("eta K P m d s kappa", positive=True)
+    a, c = kappa, sp.sqrt(p / m)
+    b = d * m * c * a * kappa
+    step = eta * k * c * (s - b)
+    stepped = d * m * c * (kappa + step * a) * (a + step * kappa)
+    used = sp.nsimplify(rate_factor) * eta * (k if classes else 1) * sp.sqrt(p / (m if delay else 1))
+    return [sp.simplify(sp.expand(stepped - b * (1 + used * (s - b)) ** 2))]
+
+
 DELAY_REASON = "one gradient in float64: P·K·ε ≈ 1e-14 relative, and 1/(1 − b/s) ≤ 5 magnifies it; a factor 20 left"
 RECURSION_REASON = "40 stable steps, each with round-off P·K·ε ≈ 1e-14 that the fixed point does not amplify"
 
@@ -209,6 +264,7 @@ COSINE_CLAIMS = (
         quantity="rate ḃ/(b(1 − b/s))",
         smallest=CORNERS,
         counterpart="E6",
+        symbolic=delay_form,
     ),
     Claim(
         id="sigmoid",
@@ -232,6 +288,7 @@ COSINE_CLAIMS = (
         quantity="b(t)/s",
         smallest=CORNERS,
         max_instances=60,
+        symbolic=sigmoid_form,
     ),
     Claim(
         id="descent-recursion",
@@ -248,6 +305,7 @@ COSINE_CLAIMS = (
         distance=absolute_distance,
         quantity="b/s",
         smallest=tuple(with_steps(corner) for corner in CORNERS),
+        symbolic=recursion_form,
     ),
     Claim(
         id="sgd-recursion",
@@ -269,5 +327,6 @@ COSINE_CLAIMS = (
         distance=absolute_distance,
         quantity="b/s",
         smallest=tuple(with_steps(corner) for corner in CORNERS),
+        symbolic=recursion_form,
     ),
 )

@@ -85,8 +85,13 @@ def draw_deep(rng: np.random.Generator, n: int) -> Instance:
     typical = (modes.s / (modes.d * n_pixels ** (0.5 * (depth - 1)) * np.abs(modes.q).sum(axis=-1))).max(axis=1)
     size = typical ** (1 / depth) * rng.choice([0.1, 0.4, 0.6], n)
     instance = _with_layers(rng, images, depth, size[:, None, None])
-    speed = n_pixels ** (0.5 * (depth - 1)) * modes.s.max(axis=1) * (1.5 * typical ** (1 / depth)) ** (depth - 2)
-    return {**instance, "learning_rate": rng.uniform(0.05, 0.3, n) / speed}
+    # ηcκ^{L-2}(b - s) < 1 from the start, where b may lie above s, to the end, where one frequency may have all of b
+    c = n_pixels ** (0.5 * (depth - 1)) * np.abs(modes.q)
+    at_start = instance["scale"].reshape(n, 1, -1)
+    b0 = modes.d * (c * at_start**depth).sum(axis=-1)
+    at_end = (modes.s / modes.d)[..., None] ** (1 / depth) * np.where(c > 0, c, np.inf) ** (-1 / depth)
+    fastest = c * np.maximum(at_start, at_end) ** (depth - 2) * np.maximum(modes.s, b0)[..., None]
+    return {**instance, "learning_rate": rng.uniform(0.05, 0.3, n) / fastest.max(axis=(1, 2))}
 
 
 def draw_deep_cosines(rng: np.random.Generator, n: int) -> Instance:
@@ -140,7 +145,7 @@ def growth_form(*, shift: int = 0, power_of_p: float = 1.0, c_power: float = 1.0
 
 
 def descent_sides(instance: Instance, *, rate_factor: float = 1.0, shift: int = 0) -> tuple[Any, Any]:
-    """``|κ_{l,f}|`` of every kernel after six steps of descent in pixel space, and by the recursion; over the largest."""
+    """``|κ_{l,f}|`` of every kernel after six steps of descent in pixel space, and by the recursion; over max|·|."""
     shifts, targets, kernels, dense, shape = aligned(instance)
     rate, depth = instance["learning_rate"], len(kernels) + 1
     for _ in range(6):
@@ -272,7 +277,7 @@ DEEP_CLAIMS = (
         title="Deep sums of cosines under full-batch descent, exactly",
         statement="|κ_f| ← |κ_f| + η c_f |κ_f|^{L−1} (s − d Σ_g c_g|κ_g|^L) at each step of learning rate η",
         source="new",
-        hypotheses=HYPOTHESES,
+        hypotheses=(*HYPOTHESES, "η c_f |κ_f|^{L−2} (b − s) < 1, so that no |κ_f| passes 0"),
         expected=Outcome.NOT_REFUTED,
         mutants={"|κ|^L for |κ|^{L−1}": {"shift": 1}, "learning rate 1% off": {"rate_factor": 1.01}},
         tolerance=1e-11,

@@ -39,12 +39,17 @@ def modes_of(images: Floats) -> ModesOfImages:
 
 
 def draw_balanced(
-    rng: np.random.Generator, n: int, *, max_classes: int = 3, sizes: tuple[float, ...] = (0.02, 0.2, 0.5)
+    rng: np.random.Generator,
+    n: int,
+    *,
+    min_classes: int = 1,
+    max_classes: int = 3,
+    sizes: tuple[float, ...] = (0.02, 0.2, 0.5),
 ) -> Instance:
     """Images on disjoint frequency sets of one partition, norms 1.5, .75, .5 at most, and a balanced, aligned start."""
     shape = draw_shape(rng, min_pixels=2, max_pixels=15)
     pairs = one_of_each_pair(shape)
-    k = int(rng.integers(1, min(max_classes, len(pairs)) + 1))
+    k = int(rng.integers(min_classes, min(max_classes, len(pairs)) + 1))
     owner = np.full(shape, -1)
     for place, i in enumerate(rng.permutation(len(pairs))[:6]):
         u, v = pairs[i]

@@ -17,7 +17,7 @@ from proofs_check.claims.araki_lieb_thirring import (
 )
 from proofs_check.claims.arithmetic import exactly
 from proofs_check.claims.bottleneck_bounds import FIRST_REASON, HALVING, correction_sides, draw_scalings, surplus
-from proofs_check.claims.cosines import ALTERNATING, DELAY_REASON, delay_sides
+from proofs_check.claims.cosines import ALTERNATING, DELAY_REASON, delay_form, delay_sides
 from proofs_check.claims.downsampling import EXACT_REASON as BAND_REASON
 from proofs_check.claims.downsampling import QUARTER, band_sides, draw_sampled
 from proofs_check.claims.equivalence import (
@@ -57,7 +57,7 @@ from proofs_check.claims.statistics import (
     draw_coherent_classes,
 )
 from proofs_check.claims.statistics_exact import coherent_spectrum_exactly
-from proofs_check.claims.sums import NORM_REASON, TWO_PIXELS, draw_for_norm, minimal_norm_sides
+from proofs_check.claims.sums import NORM_REASON, TWO_PIXELS, draw_for_norm, minimal_norm_sides, norm_form
 from proofs_check.verdict import Outcome
 
 __all__ = ["ERRATA"]
@@ -181,6 +181,7 @@ ERRATA = (
         quantity="rate ḃ/(b(1 − b/s))",
         smallest=(ALTERNATING,),
         counterpart="self-conjugate-delay",
+        symbolic=delay_form,
     ),
     Claim(
         id="E7",
@@ -200,6 +201,7 @@ ERRATA = (
         smallest=(TWO_PIXELS,),
         max_instances=100,
         counterpart="minimal-norm",
+        symbolic=norm_form,
     ),
     Claim(
         id="E8",

@@ -81,7 +81,8 @@ def _hessian(shifts: Floats, error: Floats, kernel: Floats, dense: Floats) -> Fl
     mixed = np.einsum("bnkm,bnp->bmkp", by_kernel, hidden) + np.einsum("bnk,bnpm->bmkp", error, shifts)
     whole[:, :n_pixels, n_pixels:] = mixed.reshape(n, n_pixels, -1)
     whole[:, n_pixels:, :n_pixels] = whole[:, :n_pixels, n_pixels:].swapaxes(1, 2)
-    return whole / n_samples
+    hessian: Floats = whole / n_samples
+    return hessian
 
 
 # --- Turns with a frozen residual -------------------------------------------------------------------------------------

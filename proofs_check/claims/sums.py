@@ -15,7 +15,7 @@ from proofs_check.claims.pixel_space import balanced_start, draw_sums_of_cosines
 from proofs_check.instances import cosine, one_of_each_pair
 from proofs_check.verdict import Instance, Outcome
 
-__all__ = ["NORM_REASON", "SUM_CLAIMS", "TWO_PIXELS", "draw_for_norm", "least_norm", "minimal_norm_sides"]
+__all__ = ["NORM_REASON", "SUM_CLAIMS", "TWO_PIXELS", "draw_for_norm", "least_norm", "minimal_norm_sides", "norm_form"]
 
 Floats = NDArray[np.float64]
 
@@ -65,6 +65,23 @@ def clock_sides(
     left = [np.concatenate([w.ravel() for w in trajectory.weights(i)]) for i in range(len(times))]
     right = [np.concatenate([w.ravel() for w in clock.at(float(speed * t))]) for t in times]
     return np.array(left), np.array(right)
+
+
+def clock_form(
+    *, speed: float = 1.0, s_factor: float = 1.0, d_factor: float = 1.0, conjugate: bool = False
+) -> list[Any]:
+    """``dκ/dt = c a (s - b)``, ``da/dt = c κ (s - b)``, ``dΘ/dt = s - b`` (conj(q): -a); κ² - a² stays."""
+    import sympy as sp
+
+    k0, a0 = sp.symbols("kappa0 a0", real=True)
+    c, s, d, cosh, sinh = sp.symbols("c s d C S", positive=True)  # of cΘ; they turn into each other
+    kappa, a = k0 * cosh + a0 * sinh, a0 * cosh + k0 * sinh
+    pace = sp.nsimplify(speed) * (sp.nsimplify(s_factor) * s - sp.nsimplify(d_factor) * d * c * a * kappa)
+    residual = s - d * c * a * kappa
+    drives = (-a, -kappa) if conjugate else (a, kappa)
+    slopes = [c * (sp.diff(z, cosh) * sinh + sp.diff(z, sinh) * cosh) * pace for z in (kappa, a)]
+    conserved = sp.expand(kappa**2 - a**2 - k0**2 + a0**2).subs(cosh**2, 1 + sinh**2)
+    return [*(sp.expand(u - c * z * residual) for u, z in zip(slopes, drives, strict=True)), sp.expand(conserved)]
 
 
 def real_basis(images: Floats) -> Floats:
@@ -138,6 +155,20 @@ def minimal_norm_sides(instance: Instance, *, weights: str, factor: float = 1.0)
     return left, factor * right
 
 
+def norm_form(*, weights: str, factor: float = 1.0) -> list[Any]:
+    """AM-GM for one mode of one frequency M = max|x̂|: ``u + 1/(P M² u)`` is a square more than the value, u = ‖κ‖²."""
+    import sympy as sp
+
+    u, p, largest, smaller = sp.symbols("u P M m", positive=True)
+    square = (sp.sqrt(u) - 1 / (sp.sqrt(p) * largest * sp.sqrt(u))) ** 2
+    value = {
+        "dominant": 2 / (sp.sqrt(p) * largest),
+        "S.73": 4 / (sp.sqrt(p) * (largest + smaller)),  # two frequencies of equal |κ|
+        "without √P": 2 / largest,
+    }[weights]
+    return [sp.simplify(sp.expand(u + 1 / (p * largest**2 * u) - square) - sp.nsimplify(factor) * value)]
+
+
 SUM_CLAIMS = (
     Claim(
         id="clock",
@@ -162,6 +193,7 @@ SUM_CLAIMS = (
         sides=clock_sides,
         quantity="weight",
         max_instances=60,
+        symbolic=clock_form,
     ),
     Claim(
         id="minimal-norm",
@@ -185,5 +217,6 @@ SUM_CLAIMS = (
         smallest=(TWO_PIXELS,),
         max_instances=100,
         counterpart="E7",
+        symbolic=norm_form,
     ),
 )

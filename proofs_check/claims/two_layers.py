@@ -147,7 +147,8 @@ def _three_pixels() -> tuple[Any, ...]:
     """1×3 pixels in exact numbers: k, w, x, the matrix of x ∗, and κ, A, x̂ by third roots of unity."""
     import sympy as sp
 
-    k, w, x = (sp.Matrix(sp.symbols(f"{name}:3", real=True)) for name in "kwx")
+    k, w = (sp.Matrix(sp.symbols(f"{name}:3", real=True)) for name in "kw")
+    x = sp.Matrix([*sp.symbols("x:2", real=True), 0])
     root = sp.Rational(-1, 2) - sp.sqrt(3) / 2 * sp.I
     dft = sp.Matrix(3, 3, lambda f, i: root ** (f * i % 3)) / sp.sqrt(3)
     moved = sp.Matrix(3, 3, lambda i, m: x[(i - m) % 3])  # (k * x)_i = Σ_m x_{i-m} k_m
