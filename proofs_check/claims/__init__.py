@@ -45,6 +45,7 @@ def claims() -> tuple[Claim, ...]:
     from proofs_check.claims.stiffness import STIFFNESS_CLAIMS
     from proofs_check.claims.sums import SUM_CLAIMS
     from proofs_check.claims.two_layers import TWO_LAYER_CLAIMS
+    from proofs_check.claims.winding import WINDING_CLAIMS
     from proofs_check.claims.winners import WINNER_CLAIMS
 
     return (
@@ -75,6 +76,7 @@ def claims() -> tuple[Claim, ...]:
         *HOELDER_CLAIMS,
         *ALT_CLAIMS,
         *BOTTLENECK_CLAIMS,
+        *WINDING_CLAIMS,
         *ERRATA,
     )
 

@@ -1,4 +1,4 @@
-"""An open claim: the bound at constant images where neurons are at their kink (theory, section 4, caveat to T2)."""
+"""An open claim: the bound at constant images where neurons are at their kink in pairs (theory, section 4, T2)."""
 
 from __future__ import annotations
 
@@ -97,14 +97,10 @@ def draw_kinked(rng: np.random.Generator, n: int) -> Instance:
 KINK_CLAIMS = (
     Claim(
         id="frequency-bound-at-kinks",
-        title="A2 where neurons are at their kink",
-        statement="‖θ‖² ≥ L Σ_ω |m_ω|^{-2(L-1)/L} Σ_i s_i(Ĵ_ω)^{2/L} wherever f is differentiable at a constant image",
-        source="open: the caveat to Wen & Jacot's bound, reconstructed; searched for, neither proved nor refuted",
-        hypotheses=(
-            ACTIVATION,
-            *NETWORK,
-            "x̄ constant; one channel passes through pairs σ(d z), σ(-e z) with z = 0: no other kinked network is tried",
-        ),
+        title="A2 where neurons are at their kink in pairs",
+        statement="‖θ‖² ≥ L Σ_ω |m_ω|^{-2(L-1)/L} Σ_i s_i(Ĵ_ω)^{2/L} at x̄ where kinked neurons come in pairs",
+        source="open: A2, reconstructed, with a weaker condition; without any it is false (see the counterpart)",
+        hypotheses=(ACTIVATION, *NETWORK, "x̄ constant; one channel passes through pairs σ(d z), σ(-e z) with z = 0"),
         expected=Outcome.NOT_REFUTED,
         kind=Kind.CONJECTURE,
         mutants={**STRONGER, "|m|^{-3} for |m|^{-2}": {"pooling_power": 3.0}},
@@ -116,5 +112,6 @@ KINK_CLAIMS = (
         quantity="the bound, and ‖θ‖²:",
         batched=True,
         attacked=("weights", "chain", "sizes"),
+        counterpart="frequency-bound-without-condition",
     ),
 )

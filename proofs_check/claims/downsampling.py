@@ -14,11 +14,11 @@ from proofs_check.claims.cyclic_space import RECONSTRUCTED, preactivations, squa
 from proofs_check.instances import draw_scale
 from proofs_check.verdict import Instance, Outcome
 
-__all__ = ["DOWNSAMPLING_CLAIMS", "EXACT_REASON", "QUARTER", "band_sides", "draw_sampled"]
+__all__ = ["DOWNSAMPLING_CLAIMS", "BAND_REASON", "QUARTER", "band_sides", "draw_sampled"]
 
 Floats = NDArray[np.float64]
 
-EXACT_REASON = "sums over ≤ 36 pixels in float64, all weights below 1: 1e-14, a hundred times below"
+BAND_REASON = "sums over ≤ 36 pixels in float64, all weights below 1: 1e-14, a hundred times below"
 GRIDS = (
     ((2,), 2),
     ((4,), 2),
@@ -168,7 +168,7 @@ DOWNSAMPLING_CLAIMS = (
             "exponent of s 1% off": {"gain": 1.01},
         },
         tolerance=1e-12,
-        tolerance_reason=EXACT_REASON,
+        tolerance_reason=BAND_REASON,
         draw=draw_sampled,
         sides=band_sides,
         formula={"closed": False},

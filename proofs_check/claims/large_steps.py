@@ -278,7 +278,7 @@ STEP_CLAIMS = (
         max_instances=1000,
     ),
     Claim(
-        id="stability-limit",
+        id="hessian-stability",
         title="Descent is stable up to a curvature of 2/η",
         statement="on the quadratic model of the loss, gradient descent of step η stays bounded iff λ_max(H) ≤ 2/η",
         source=RECONSTRUCTED + "; standard",

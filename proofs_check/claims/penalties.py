@@ -110,7 +110,7 @@ def stationarity_sides(
     return np.where(kept, pulled, cut), z
 
 
-def stationarity_symbolic(*, level: float = 1.0, exponent: float = 1.0, conjugate: bool = False) -> Sequence[Any]:
+def stationarity_symbolic(*, level: float = 1.0, exponent: float = 1.0) -> Sequence[Any]:
     """``h'(x) = 0`` at ``z = x + u p x^{p-1}``, for three and four layers and x > 0."""
     import sympy
 

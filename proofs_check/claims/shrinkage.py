@@ -143,7 +143,7 @@ def _parts(numbers: Any) -> Floats:
     return np.stack([numbers.real, numbers.imag], axis=-1)
 
 
-def soft_threshold_symbolic(*, power_of_p: float, factor: float = 1.0, conjugate: bool = False) -> Sequence[Any]:
+def soft_threshold_symbolic(*, power_of_p: float, factor: float = 1.0) -> Sequence[Any]:
     """Slopes of ``τ(√P ab - v_LS)² + λ(a² + b²)`` in a and b at ``a = b``, ``√P ab`` the formula."""
     import sympy
 
