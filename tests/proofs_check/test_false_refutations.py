@@ -31,7 +31,7 @@ TRIED = [c.id for c in claims() if c.expected is Outcome.NOT_REFUTED and (c.batc
 def instances(claim: Claim) -> int:
     if DEEP:
         return 10**6
-    return 10**4 if claim.id in CHEAP and claim.batched else 1000 if claim.batched else 100
+    return 10**4 if claim.id in CHEAP and claim.batched else 500 if claim.batched else 40
 
 
 @pytest.mark.parametrize("claim_id", TRIED)
