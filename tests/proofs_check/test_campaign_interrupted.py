@@ -50,6 +50,7 @@ def begun(arguments: list[str], folder: Path) -> Iterator[subprocess.Popen[str]]
     with subprocess.Popen(
         [sys.executable, *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"},
+        start_new_session=True,  # a group of its own, which Ctrl-C reaches as a whole
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     ) as process:  # fmt: skip
         try:
@@ -116,15 +117,16 @@ def is_alive(pid: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("executor", [[], ["--executor", "threads:2"]], ids=["here", "threads"])
+@pytest.mark.parametrize("executor", [None, "threads:2", "processes:1"])
 def test_ctrl_c_is_one_line_and_the_same_command_goes_on(tmp_path, executor):
     path, n = tmp_path / "s", 1_000_000
-    command = ["-m", "proofs_check", "campaign", "parseval", "--n", str(n), "--store", str(path), *executor]
+    command = ["-m", "proofs_check", "campaign", "parseval", "--n", str(n), "--store", str(path)]
+    command += ["--executor", executor] if executor else []
     with begun(command, tmp_path) as process:
         while held(path) <= 500:
             assert process.poll() is None
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)
         printed, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert error == f"interrupted: store {path} is whole, and the same command goes on from there\n"
