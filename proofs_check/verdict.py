@@ -211,6 +211,8 @@ class Witness:
             data = json.loads(source.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise DataFileError(f"{source} does not exist, expected a witness (JSON): check the path") from None
+        except IsADirectoryError:
+            raise DataFileError(f"{source} is a folder, expected a witness (JSON): name a file in it") from None
         except (UnicodeDecodeError, json.JSONDecodeError) as error:
             raise DataFileError(f"{source} is no JSON ({error}), expected a file that Witness.save wrote") from None
         if not isinstance(data, dict):

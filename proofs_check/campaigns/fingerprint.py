@@ -109,6 +109,7 @@ def _reached(function: types.FunctionType) -> Iterator[Any]:
         yield from (function.__globals__[name] for name in code.co_names if name in function.__globals__)
 
 
+@functools.lru_cache(maxsize=4096)  # most functions serve several claims, and reading a source takes milliseconds
 def _plain_source(value: Any) -> str:
     """Without comments, docstrings and layout; the byte code where there is no source (typed at a prompt)."""
     try:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from lineardyn import __version__
 from lineardyn.errors import DataFileError
 from proofs_check import Witness, check, claims, get
-from proofs_check.verdict import decode, encode
+from proofs_check.verdict import decode, encode, round_off_bound
 
 IDS = [claim.id for claim in claims()]
 
@@ -78,7 +80,14 @@ def test_a_witness_without_residual_is_kept(tmp_path):
         ("{", "is no JSON"),
         ("[1]", "holds a list"),
         ('{"format": 1}', "lacks claim, instance, residual, tolerance"),
-        ('{"format": 9, "claim": "E1", "instance": {}, "residual": 0, "tolerance": 0}', "format 9, expected 1"),
+        ('{"format": 9, "version": "2.0", "claim": "E1"}', "lacks .* format 9 of lineardyn 2.0"),
+        ('{"claim": "E1", "instance": [], "residual": 0, "tolerance": 0}', "expected two numbers and an object"),
+        ('{"claim": "E1", "instance": {}, "residual": "x", "tolerance": 0}', "residual 'x'"),
+        (
+            '{"claim": "E1", "instance": {"a": {"array": [1], "shape": [2], "dtype": "float64"}}, "residual": 0, '
+            '"tolerance": 0}',
+            "instance cannot be read",
+        ),
     ],
 )
 def test_a_bad_file_says_what_is_wrong(content, text, tmp_path):
@@ -86,6 +95,86 @@ def test_a_bad_file_says_what_is_wrong(content, text, tmp_path):
     path.write_text(content, encoding="utf-8")
     with pytest.raises(DataFileError, match=text):
         Witness.load(path)
+
+
+# --- Of other versions ----------------------------------------------------------------------------------------------
+
+
+def data_of(**changes):
+    return {**check("E1", n=1, rng=0).witness.to_dict(), **changes}
+
+
+def test_a_witness_says_which_version_wrote_it():
+    data = data_of()
+    assert data["version"] == __version__
+    assert Witness.from_dict(data).origin == ""
+    later = Witness.from_dict(data_of(version="9.1", format=7, colour="new"))
+    assert "written by lineardyn 9.1 (format 7)" in later.origin
+    assert __version__ in later.origin
+    assert later.replay() == data["residual"]  # it holds all that is needed
+
+
+def test_the_first_format_still_replays():
+    data = data_of(format=1)
+    del data["version"], data["round_off"]
+    old = Witness.from_dict(data)
+    assert "an earlier version of lineardyn (format 1)" in old.origin
+    assert old.agrees(old.replay())
+    assert old.round_off == round_off_bound(data["residual"], data["tolerance"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"claim": "parsevel"}, "did you mean 'parseval'.*written by lineardyn 0.0.7"),
+        ({"claim": ["E1"]}, "expected the id of a registered claim"),
+        ({"mutant": "gone"}, "mutant is 'gone'.*written by lineardyn 0.0.7"),
+        ({"instance": {}}, "KeyError: 'kernel'.*none of claim E1 as it is here; .*0.0.7"),
+    ],
+)
+def test_what_cannot_be_replayed_names_the_version_that_can(changes, text):
+    with pytest.raises(DataFileError, match=text):
+        Witness.from_dict(data_of(version="0.0.7", **changes)).replay()
+
+
+def test_a_changed_instance_of_this_version_is_said():
+    with pytest.raises(DataFileError, match="as it is here: the file was changed"):
+        Witness.from_dict(data_of(instance={})).replay()
+
+
+# --- Round-off ------------------------------------------------------------------------------------------------------
+
+
+def test_a_replay_agrees_within_the_stated_bound():
+    """2 (1 + r) tolerance: r = 1 - 1/√2 of E1 at the tolerance 1e-12."""
+    witness = check("E1", n=1, rng=0).witness
+    bound = 2 * (2 - 1 / math.sqrt(2)) * 1e-12
+    assert witness.round_off == pytest.approx(bound, rel=1e-12)
+    assert witness.agrees(witness.residual + 0.99 * bound)
+    assert not witness.agrees(witness.residual + 1.01 * bound)
+    assert not witness.agrees(math.nan)
+    without = Witness.from_dict({**witness.to_dict(), "residual": None})
+    assert without.agrees(math.nan)
+    assert not without.agrees(0.0)
+
+
+@pytest.mark.parametrize(
+    "claim_id", ["convolution-theorem", "E1", "E2", "parseval", "circulant-diagonalisation", "E11"]
+)
+def test_another_machine_stays_within_the_bound(claim_id):
+    """Another order of summation is a perturbation of the entries by a few ε: here of 8 ε each."""
+    claim, rng = get(claim_id), np.random.default_rng(3)
+    for case in range(20):
+        verdict = check(claim, n=1 + case, rng=case, mutant=next(iter(claim.mutants)))
+        witness = verdict.worst_case
+        moved = {name: moved_by_round_off(value, rng) for name, value in witness.instance.items()}
+        assert witness.agrees(replace(witness, instance=moved).replay())
+
+
+def moved_by_round_off(value, rng):
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fc":
+        return value
+    return value * (1 + 8 * np.finfo(float).eps * rng.uniform(-1, 1, value.shape))
 
 
 def test_a_missing_file_says_so(tmp_path):
