@@ -149,7 +149,8 @@ def gap_sides(
         frame = polar(slopes * turn, kept)
     volumes = np.log(np.where(kept, s, 1.0)).sum(axis=-1) + pooled_volume * rank * np.log(m)
     bound = norm - (((depth + layers) * rank + volume * volumes) / m**2).sum(axis=-1)
-    return total / norm, bound / norm
+    unit = np.where(norm > 0, norm, 1.0)
+    return total / unit, bound / unit
 
 
 def draw_isometric(rng: np.random.Generator, n: int) -> Instance:
