@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from proofs_check.cbn import CyclicCNN, bottleneck_gap, cost_expansion, lower_bound, representation_cost
+from proofs_check.cbn import (
+    CyclicCNN,
+    bottleneck_gap,
+    build_bottleneck,
+    cost_expansion,
+    lower_bound,
+    representation_cost,
+)
 from proofs_check.checking import check
 from proofs_check.claim import Claim, Kind
 from proofs_check.claims import claims, get
@@ -16,6 +23,7 @@ __all__ = [
     "Verdict",
     "Witness",
     "bottleneck_gap",
+    "build_bottleneck",
     "check",
     "claims",
     "cost_expansion",

@@ -84,7 +84,7 @@ class _Planter(MetaPathFinder):
 
 
 def _is_ours(module: str) -> bool:
-    return module.split(".")[0] in ("lineardyn", "solvers") or module.startswith("tests.")
+    return module.split(".")[0] in ("lineardyn", "solvers", "proofs_check") or module.startswith("tests.")
 
 
 def _forget() -> None:

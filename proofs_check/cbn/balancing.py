@@ -1,4 +1,4 @@
-r"""The cheapest scale of every neuron: ``w_l[c] → s w_l[c]``, ``b_l[c] → s b_l[c]``, ``w_{l+1}[.., c] → w_{l+1}[.., c]/s``.
+r"""The cheapest scale of every neuron: its filter and bias times s, what reads it divided by s.
 
 The activation commutes with s > 0 and the pooling with any factor of a channel, so that the function stays, and
 ``‖θ‖²`` is smallest where each hidden channel costs on the way in what it costs on the way out: a convex problem in
@@ -61,8 +61,8 @@ def balance_layers(
     ws, bs = [np.array(w) for w in weights], [np.array(b) for b in biases]
     before = _filter_norm(ws, bs)
     for _ in range(max_sweeps):
-        for l in range(1, len(ws)):
-            _balance_layer(ws, bs, l, l in together)
+        for layer in range(1, len(ws)):
+            _balance_layer(ws, bs, layer, layer in together)
         after = _filter_norm(ws, bs)
         if before - after <= _GAIN * before:
             break
@@ -70,17 +70,17 @@ def balance_layers(
     return ws, bs
 
 
-def _balance_layer(ws: list[Floats], bs: list[Floats], l: int, together: bool) -> None:
+def _balance_layer(ws: list[Floats], bs: list[Floats], layer: int, together: bool) -> None:
     """In place; a channel without input or without readers keeps its scale."""
-    into = (ws[l - 1] ** 2).sum(axis=tuple(range(1, ws[l - 1].ndim))) + bs[l - 1] ** 2
-    out = (ws[l] ** 2).sum(axis=tuple(range(ws[l].ndim - 1)))
+    into = (ws[layer - 1] ** 2).sum(axis=tuple(range(1, ws[layer - 1].ndim))) + bs[layer - 1] ** 2
+    out = (ws[layer] ** 2).sum(axis=tuple(range(ws[layer].ndim - 1)))
     if together:
         into, out = np.full_like(into, into.sum()), np.full_like(out, out.sum())
     alive = (into > 0.0) & (out > 0.0)
     scale = np.where(alive, np.where(alive, out, 1.0) / np.where(alive, into, 1.0), 1.0) ** 0.25
-    ws[l - 1] *= scale.reshape(-1, *(1,) * (ws[l - 1].ndim - 1))
-    bs[l - 1] *= scale
-    ws[l] /= scale
+    ws[layer - 1] *= scale.reshape(-1, *(1,) * (ws[layer - 1].ndim - 1))
+    bs[layer - 1] *= scale
+    ws[layer] /= scale
 
 
 def _filter_norm(ws: Sequence[Floats], bs: Sequence[Floats]) -> float:

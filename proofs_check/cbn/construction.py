@@ -1,8 +1,8 @@
 r"""A network of any depth through a bottleneck: the upper bound ``R ≤ L Σ_ω |m_ω|^{-2} k_ω + const``.
 
 For ``f = h∘g`` the layers between the last of g and the first of h are identities of the bottleneck,
-``Ŵ_ω = m_ω^{-1} P_{V_ω}`` with ``V_ω = span{ĝ(x)_ω}`` of dimension ``k_ω``: each costs ``Σ_ω |m_ω|^{-2} k_ω``. They must
-not meet the kink of the activation. If ``k_0 ≥ 1``, a constant offset rides on a dimension of DC for nothing; if
+``Ŵ_ω = m_ω^{-1} P_{V_ω}`` with ``V_ω = span{ĝ(x)_ω}`` of dimension ``k_ω``: each costs ``Σ_ω |m_ω|^{-2} k_ω``. They
+must not meet the kink of the activation. If ``k_0 ≥ 1``, a constant offset rides on a dimension of DC for nothing; if
 ``k_0 = 0`` either one dimension of DC is added (1 a layer) or each layer sets its own offset by a bias, with the signal
 of layer l scaled by ``1/min(l, L-l)``, so that ``Σ n‖b_l‖²`` and ``Σ_l (a_l/a_{l-1})² - 1`` stay bounded
 [theory, section 4; Wen & Jacot, reconstructed: the paper's own formulas were not available].
@@ -11,6 +11,7 @@ of layer l scaled by ``1/min(l, L-l)``, so that ``Σ n‖b_l‖²`` and ``Σ_l (
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,7 +50,7 @@ class Bottleneck:
     positivity
         How the bottleneck avoids the kink: ``"dc"``, ``"biases"`` or, for the identity activation, ``"none"``.
     amplitudes
-        Scale ``a_l`` of the signal in the layers of the bottleneck.
+        Scale ``a_l`` of the signal in the layers of the bottleneck, up to one factor for all.
     radius
         Of the ball ``‖x‖ ≤ radius`` (Euclidean, over channels and pixels) on which the network equals ``h∘g``.
     """
@@ -129,9 +130,9 @@ def build_bottleneck(
         How the identity layers avoid the kink where ``k_0 = 0``: one dimension of DC more, costing 1 a layer, or
         biases; "auto" takes the cheaper of both at this depth. Where ``k_0 ≥ 1`` it is always "dc" and costs nothing.
     inner_bound : float, optional
-        A bound of ``‖g(x) - b‖`` for ``‖x‖ ≤ radius``, b the bias of the last layer of g, if one is known that is better
-        than the product of the operator norms of the layers: the offset, and with it the intercept, is smaller then.
-        It is believed.
+        A bound of ``‖g(x) - b‖`` for ``‖x‖ ≤ radius``, b the bias of the last layer of g, if one is known that is
+        better than the product of the operator norms of the layers: the offset, and with it the intercept, is smaller
+        then. It is believed.
     tol : float
         Singular values of B below ``tol`` times the largest are dropped.
 
@@ -157,7 +158,7 @@ def build_bottleneck(
     >>> round(long.cost_per_layer, 3), bool(abs(long.intercept - short.intercept) < 1e-9)
     (3.404, True)
     """
-    g, h, m, a = _checked(inner, outer, pooling, slope)
+    g, h = _checked(inner, outer, pooling, slope)
     layers = check_count("depth", depth)
     if layers < g.depth + h.depth:
         raise ArgumentError(
@@ -175,25 +176,27 @@ def build_bottleneck(
 
 def _checked(
     inner: CyclicCNN | ArrayLike, outer: CyclicCNN | ArrayLike, pooling: ArrayLike | None, slope: float | None
-) -> tuple[CyclicCNN, CyclicCNN, Floats, float]:
+) -> tuple[CyclicCNN, CyclicCNN]:
     """g and h as networks of one grid, pooling and slope."""
-    given = [net for net in (inner, outer) if isinstance(net, CyclicCNN)]
-    m = given[0].pooling if given and pooling is None else pooling
-    a = check_slope(0.0 if slope is None and not given else given[0].slope if slope is None else slope)
+    given = {k: net for k, net in {"inner": inner, "outer": outer}.items() if isinstance(net, CyclicCNN)}
+    for name, net in given.items():
+        if net.strides[0] != 1:
+            raise ArgumentError(f"{name} is strided, expected a network with all layers on one grid")
+    first = next(iter(given.values()), None)
+    m = first.pooling if first is not None and pooling is None else pooling
+    a = check_slope(slope if slope is not None else 0.0 if first is None else first.slope)
     g, h = as_network(inner, name="inner", pooling=m, slope=a), as_network(outer, name="outer", pooling=m, slope=a)
     if g.grid != h.grid:
         raise ArgumentError(f"outer has grid {h.grid}, expected {g.grid}: the pixels of inner")
     if g.widths[-1] != h.widths[0]:
         raise ArgumentError(f"outer takes {h.widths[0]} channels, expected {g.widths[-1]}: as many as inner gives")
     eigenvalues = check_pooling(m, g.grid)
-    for name, net in (("inner", g), ("outer", h)):
-        if net.strides[0] != 1:
-            raise ArgumentError(f"{name} is strided, expected a network with all layers on the grid {g.grid}")
+    for name, net in given.items():
         if net.slope != a:
             raise ArgumentError(f"{name} has slope {net.slope:g}, expected {a:g}: one activation for all layers")
         if not np.array_equal(net.pooling, eigenvalues):
             raise ArgumentError(f"{name} has another pooling, expected one pooling for all layers")
-    return g, h, eigenvalues, a
+    return g, h
 
 
 def as_network(
@@ -257,7 +260,7 @@ def _assemble(g: CyclicCNN, h: CyclicCNN, depth: int, kind: str, request: _Reque
     end = g.depth
     scales = _amplitudes(weights[end - 1 : end + 1], biases[end - 1], depth - end - h.depth + 1, positive)
     identity = filters_of_blocks(joint.projection / _column(m))
-    between = [scale / before * identity for before, scale in zip(scales[:-1], scales[1:], strict=True)]
+    between = [scale / before * identity for before, scale in pairwise(scales)]
     offsets = [scale * biases[end - 1] * (positive == "biases") for scale in scales[1:]]
     network = CyclicCNN(
         [*weights[: end - 1], scales[0] * weights[end - 1], *between, weights[end] / scales[-1], *weights[end + 1 :]],
@@ -327,14 +330,13 @@ def _joint(factors: _Singular, first: Complexes, positive: str, reach: float, in
 def _row_norms(blocks: Complexes) -> Floats:
     """``sup |(W x)[c, i]|`` over ``‖x‖ ≤ 1``, the same at every pixel i: the norm of the filters of channel c."""
     filters = filters_of_blocks(blocks)
-    return np.sqrt((filters**2).sum(axis=tuple(range(1, filters.ndim))))
+    return np.asarray(np.sqrt((filters**2).sum(axis=tuple(range(1, filters.ndim)))))
 
 
 def _frame(direction: Floats) -> Floats:
     """An orthonormal basis, in columns, whose first vector is along ``direction``."""
     basis, _ = np.linalg.qr(np.column_stack([direction, np.eye(len(direction))]))
-    frame: Floats = basis * np.where(np.arange(len(direction)) == 0, np.sign(basis[:, 0] @ direction), 1.0)
-    return frame
+    return np.asarray(basis * np.where(np.arange(len(direction)) == 0, np.sign(basis[:, 0] @ direction), 1.0))
 
 
 def _amplitudes(ends: list[Floats], offset: Floats, count: int, positive: str) -> Floats:

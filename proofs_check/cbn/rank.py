@@ -10,7 +10,7 @@ factorisations that are there: f through the input as far as its Jacobians see i
 Jg lies in a space of dimension ``Σ_ω k_ω``; since ``|m_ω| ≤ 1``, ``Rank_CBN ≥ max_x rank Jf(x)``. It needs x in the
 interior of Ω: a finite set always factors through two frequencies (:func:`two_frequency_factorization`), which is no
 property of f. At a constant image the bound may be taken frequency by frequency, ``Σ_ω |m_ω|^{-2} rank Ĵ_ω``, but only
-if g and h have no kink there; with pooling it fails without that condition (:func:`torus_code`), so it is reported
+if g and h have no kink there; with pooling it fails without that condition (:func:`winding_code`), so it is reported
 apart [theory, section 4; Wen & Jacot, reconstructed: the paper's own formulas were not available].
 """
 
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -100,14 +101,16 @@ def cbn_rank(
     Raises
     ------
     ArgumentError
-        For samples of another shape, or a function that does not map images to images of its grid.
+        For samples of another shape, so few that they span less than the Jacobians have, or a function that does not
+        map images to images of its grid.
 
     Notes
     -----
     Spans: at ω ≠ 0 of ``ẑ(x)_ω``, at DC of ``ẑ(x)_0`` less its mean, since a constant may be left to h. "input": the
-    span of the rows of ``Jf(x)`` at ω: on a convex Ω, f depends on x through these alone. A sample shows at most the true
-    dimensions, so "upper" is an upper bound once there are enough points: watch that it does not grow with more of them.
-    A generic sample has the true dimensions with probability one. Source: theory, section 4.
+    span of the rows of ``Jf(x)`` at ω: on a convex Ω, f depends on x through these alone. A sample shows at most the
+    true dimensions, so that "upper" is an upper bound once there are enough points in every piece of f: watch that it
+    does not grow with more of them. Likewise "lower" may miss a piece, which leaves it a lower bound. Source: theory,
+    section 4.
 
     Examples
     --------
@@ -147,6 +150,11 @@ def cbn_rank(
     flat = jacobians.reshape(len(x), int(np.prod(values["output"].shape[1:])), -1)
     singular = np.linalg.svd(flat, compute_uv=False)
     each = np.asarray((singular > cut * singular.max(axis=1, keepdims=True)).sum(axis=1), dtype=np.int64)
+    if costs[place] < each.max():
+        raise ArgumentError(
+            f"samples has {len(x)} points, which span {costs[place]:.4g} where f has Jacobians of rank {each.max()}, "
+            f"expected more points: as many as there are dimensions"
+        )
     constant = _at_constant(f, x, cut) if isinstance(f, CyclicCNN) else None
     return BottleneckRank(
         costs[place], int(each.max()), place, costs, ranks, each, constant, cut, counts, len(set(near)) == 1
@@ -154,7 +162,7 @@ def cbn_rank(
 
 
 def _names(depth: int) -> list[str]:
-    return [f"layer {l}" for l in range(1, depth)] + ["output"]
+    return [f"layer {place}" for place in range(1, depth)] + ["output"]
 
 
 def _values(f: Function, x: Floats) -> Floats:
@@ -164,7 +172,7 @@ def _values(f: Function, x: Floats) -> Floats:
 
 def _differences(f: Function, x: Floats, channels: int) -> Floats:
     """Central differences ``(N, C_out, *grid, C_in, *grid)``."""
-    step = _STEP * max(float(np.abs(x).max()), np.finfo(np.float64).tiny)
+    step = _STEP * (float(np.abs(x).max()) or 1.0)
     size = int(np.prod(x.shape[1:]))
     moves = step * np.eye(size).reshape(size, 1, *x.shape[1:])
     columns = [(_values(f, x + move) - _values(f, x - move)) / (2.0 * step) for move in moves]
@@ -173,7 +181,7 @@ def _differences(f: Function, x: Floats, channels: int) -> Floats:
 
 def _columns(z: Floats) -> NDArray[np.complex128]:
     """``(*grid, C, N)``: what spans ``V_ω``; at DC without the mean."""
-    hat = np.moveaxis(scipy.fft.fftn(z, axes=tuple(range(2, z.ndim))), (0, 1), (-1, -2))
+    hat = np.asarray(np.moveaxis(scipy.fft.fftn(z, axes=tuple(range(2, z.ndim))), (0, 1), (-1, -2)))
     dc = (0,) * (z.ndim - 2)
     hat[dc] -= hat[dc].mean(axis=-1, keepdims=True)
     return hat
@@ -186,7 +194,7 @@ def _rows(jacobians: Floats, d: int) -> NDArray[np.complex128]:
     return np.moveaxis(flat, (0, 1), (-1, -2))
 
 
-def _count(singular: Floats, threshold: float) -> Integers:
+def _count(singular: NDArray[Any], threshold: float) -> Integers:
     """Numerical rank at each frequency: values above the share of the largest of all frequencies."""
     return np.asarray((singular > threshold * singular.max(initial=0.0)).sum(axis=-1), dtype=np.int64)
 

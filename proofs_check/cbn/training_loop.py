@@ -94,22 +94,31 @@ class Training:
         if self.step == 0:
             self._record()
         limit = DIVERGED * max(1.0, self.history["objective"][0])
-        status = Status.SUCCESS
+        status, good = Status.SUCCESS, self.model.parameters.detach().clone()
         for phase, before in self._rest():
             self._enter(phase)
-            kept = self.model.parameters.detach().clone()
+            here = self.model.parameters.detach().clone()
             objective = self._advance(phase, self.step - before)
-            self.step += 1
             if not objective <= limit:
-                with self.torch.no_grad():
-                    self.model.parameters.copy_(kept)
-                status = Status.DIVERGED
+                status = self._back_to(good)
                 break
+            good = here
+            self.step += 1
             self._after_step(tell)
+            if self.history["step"][-1] == self.step and not self.history["objective"][-1] <= limit:
+                status = self._back_to(good)
+                break
         result = self._result(status)
         if status is not Status.SUCCESS and throw:
             raise ComputationError(status, result.message, result)
         return result
+
+    def _back_to(self, parameters: Any) -> Status:
+        """Descent has diverged: the last parameters whose objective was in bounds, and the status."""
+        with self.torch.no_grad():
+            self.model.parameters.copy_(parameters)
+        self.step += 1
+        return Status.DIVERGED
 
     def _rest(self) -> Iterator[tuple[int, int]]:
         """The phase of each step to come, and the steps before that phase."""

@@ -1,7 +1,7 @@
 r"""Finite samples factor through two frequencies: why a rank must be tested on a set with an interior.
 
-Let a finite set be closed under shifts, with no symmetric point (``x = T_p x`` with ``p ≠ 0``). Then every equivariant f
-on it is ``h∘g`` with ``g(T_t x_k) = r_k cos(2π(i - t)/n)``, ``r_k > 0`` different for each orbit: one channel, the
+Let a finite set be closed under shifts, with no symmetric point (``x = T_p x`` with ``p ≠ 0``). Then every equivariant
+f on it is ``h∘g`` with ``g(T_t x_k) = r_k cos(2π(i - t)/n)``, ``r_k > 0`` different for each orbit: one channel, the
 frequencies ±1 alone. Both maps are equivariant and continuous piecewise linear: ``g(x)[p] = φ(⟨u, T_{-p}x⟩)``, with u
 generic and φ the interpolant of the values wanted, and ``h(y)[p] = ψ(⟨u', T_{-p}y⟩)`` likewise. So the bottleneck
 rank of a finite sample is at most 2 without pooling (1 if n = 2) [theory, section 4; Wen & Jacot, reconstructed: the
@@ -27,6 +27,9 @@ Integers = NDArray[np.int64]
 
 _SAME = 1e-9
 """Images closer than this share of the largest are one: no interpolant in float64 could tell them apart."""
+
+_APART = 64 * float(np.finfo(np.float64).eps)
+"""Knots closer than this share of the points' norms are within the round-off of the projections."""
 
 
 @dataclass(frozen=True)
@@ -174,12 +177,14 @@ def _projections(u: Floats, x: Floats) -> Floats:
 def _interpolant(points: Floats, values: Floats, rng: np.random.Generator, count: int) -> Interpolant:
     """``φ(⟨u, T_{-p}x_k⟩) = values[k, :, p]``, with the direction of the largest smallest gap."""
     best, widest = np.zeros(points.shape[1:]), -1.0
+    sizes = np.repeat(np.sqrt((points**2).sum(axis=(1, 2))), points.shape[-1])  # round-off is a share of these
     for u in rng.standard_normal((count, *points.shape[1:])):
-        v = np.sort(_projections(u, points).ravel())
-        gap = float(np.diff(v).min(initial=np.inf)) / max(float(np.abs(v).max()), np.finfo(np.float64).tiny)
+        v = _projections(u, points).ravel()
+        order = np.argsort(v)
+        gap = float((np.diff(v[order]) / np.maximum(sizes[order][1:], sizes[order][:-1])).min(initial=np.inf))
         if gap > widest:
             best, widest = u, gap
-    if widest <= 16 * np.finfo(np.float64).eps:
+    if widest <= _APART:
         raise ArgumentError(
             f"samples has {points.shape[0]} orbits that no direction out of {count} tells apart in float64, expected "
             f"points further apart: take fewer samples or raise n_directions"
