@@ -55,7 +55,7 @@ class Config:
     poolings: tuple[str, ...] = ("none", "local")
     starts: tuple[str, ...] = ("random 0", "random 1", "random 2", "built")
     linear_depths: tuple[int, ...] = (2, 3, 4, 8, 16)
-    rates: tuple[float, ...] = (0.0005, 0.002, 0.005, 0.01, 0.02, 0.04)
+    rates: tuple[float, ...] = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)
     n_steps: int = 3000
     n_polish: int = 40
     n_plain: int = 20000
@@ -363,9 +363,10 @@ def draw_layers(ax: Any, config: Config, cells: dict[str, Any], pooling: str) ->
 
 
 def draw_rates(ax: Any, config: Config, cells: dict[str, Any]) -> None:
-    """Activations and sharpness at the end, and 2/η."""
+    """Activations and sharpness at the end, and 2/η, where anything was learned: beyond, all neurons are dead."""
+    power = float((data(config)[1] ** 2).sum(axis=(1, 2)).mean())
     done = [cells[case.key] | {"rate": case.rate} for case in cases(config) if case.part == "rate"]
-    done = [cell for cell in done if cell["status"] == "SUCCESS"]
+    done = [cell for cell in done if cell["status"] == "SUCCESS" and cell["fit"] < 0.9 * power]
     rates = [cell["rate"] for cell in done]
     ax.loglog(rates, [cell["activation"] for cell in done], "o-", color="black", label="largest Σ‖α_l‖²")
     ax.loglog(rates, [cell["sharpness"] for cell in done], "s-", color="tab:green", label="λ_max(H)")

@@ -161,6 +161,6 @@ KINK_CLAIMS = (
         sides=winding_sides,
         distance=surplus,
         quantity="‖θ‖² over the linear cost, or error:",
-        max_instances=10,
+        max_instances=6,
     ),
 )
