@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineardyn.errors import LineardynError
+from proofs_check.cbn.convolution import Convolution
 from proofs_check.cbn.network import CyclicCNN
 
 __all__ = ["TorchCyclic", "import_torch"]
@@ -27,62 +28,67 @@ def import_torch() -> Any:
 
 
 class TorchCyclic:
-    """Parameters of a :class:`CyclicCNN` as tensors that require a gradient, and its function and norm.
+    """A :class:`CyclicCNN` whose parameters are one tensor that requires a gradient, and its function and norm.
 
-    ``parameters`` is the flat list ``w_1, b_1, .., w_L, b_L``, each of the shape that it has in the network.
+    ``parameters`` is in the order of :meth:`CyclicCNN.parameters`. All operators are gathered from it at once: the
+    time of a step is the number of calls to PyTorch.
     """
 
     def __init__(self, network: CyclicCNN) -> None:
-        torch = import_torch()
-        self.network, self._torch = network, torch
-        pairs = zip(network.weights, network.biases, strict=True)
-        self.parameters = [torch.tensor(part, requires_grad=True) for pair in pairs for part in pair]
-        self._places = [torch.as_tensor(_places(network, layer)) for layer in range(network.depth)]
-        self._pooling = None if (network.pooling == 1.0).all() else torch.as_tensor(_matrix(network.pooling))
-        self._copies = [float(np.prod(layer.coarse)) for layer in network.layers]
-        self._pixels = [float(np.prod(layer.grid_out)) for layer in network.layers]
+        self.network, self._torch = network, import_torch()
+        self.parameters = self._torch.tensor(network.parameters(), requires_grad=True)
+        parts = [self._torch.as_tensor(part) for part in _places(network)]
+        self._places = self._torch.cat([part.ravel() for part in parts])
+        self._shapes = [tuple(part.shape) for part in parts]
+        self._copies = self._torch.as_tensor(_copies(network))
+        self._pooling = None if (network.pooling == 1.0).all() else self._torch.as_tensor(_matrix(network.pooling))
 
-    def __call__(self, images: Any) -> tuple[Any, Any]:
-        """``f(x)`` ``(N, C_L, n)`` of flattened images ``(N, C_0, n)``, and ``Σ_{l<L} ‖α_l‖²`` of each image."""
+    def __call__(self, images: Any, *, sizes: bool = False) -> Any:
+        """``f(x)`` ``(N, C_L·n)`` of images ``(N, C_0·n)``; with ``sizes`` also ``Σ_{l<L} ‖α_l‖²`` of each image."""
+        found = self.parameters.index_select(0, self._places)
+        pieces = found.split([int(np.prod(shape)) for shape in self._shapes])
         hidden, size = images, images.new_zeros(len(images))
-        for layer, places in enumerate(self._places):
-            w, b = self.parameters[2 * layer : 2 * layer + 2]
+        linear, leaky = self._torch.nn.functional.linear, self._torch.nn.functional.leaky_relu
+        for layer in range(self.network.depth):
             if layer > 0:
-                hidden = self._torch.where(hidden > 0, hidden, self.network.slope * hidden)
-                hidden = hidden if self._pooling is None else hidden @ self._pooling
-                size = size + (hidden**2).sum(dim=(1, 2))
-            # index_select: its gradient is far cheaper than that of fancy indexing
-            flat = w.reshape(w.shape[0], -1, w.shape[-1]).index_select(1, places.ravel())
-            flat = flat.reshape(w.shape[0], *places.shape, w.shape[-1])  # (o, i, j, c)
-            matrix = flat.permute(0, 1, 3, 2).reshape(w.shape[0] * places.shape[0], -1)
-            hidden = (hidden.flatten(1) @ matrix.T).reshape(len(images), w.shape[0], -1) + b[:, None]
-        return hidden, size
+                hidden = leaky(hidden, self.network.slope)
+                if self._pooling is not None:
+                    hidden = (hidden.reshape(-1, len(self._pooling)) @ self._pooling).reshape(len(images), -1)
+                if sizes:
+                    size = size + (hidden**2).sum(dim=1)
+            hidden = linear(hidden, pieces[2 * layer].reshape(self._shapes[2 * layer]), pieces[2 * layer + 1])
+        return (hidden, size) if sizes else hidden
 
     def squared_norm(self) -> Any:
         """``‖θ‖² = Σ_l (‖W_l‖_F² + n_l ‖b_l‖²)``, operator convention."""
-        total = 0.0
-        for layer, (copies, pixels) in enumerate(zip(self._copies, self._pixels, strict=True)):
-            w, b = self.parameters[2 * layer : 2 * layer + 2]
-            total = total + copies * (w**2).sum() + pixels * (b**2).sum()
-        return total
+        return (self._copies * self.parameters**2).sum()
 
     def to_network(self) -> CyclicCNN:
         """The network with the present parameters."""
-        flat = np.concatenate([p.detach().numpy().ravel() for p in self.parameters])
-        return self.network.with_parameters(flat)
+        return self.network.with_parameters(self.parameters.detach().numpy())
 
 
-def _places(network: CyclicCNN, layer: int) -> NDArray[np.int64]:
-    """Which filter entry stands at ``(i, j)`` of the layer's operator on one channel."""
-    convolution = network.layers[layer]
-    count = int(np.prod(convolution.grid))
-    numbered = np.arange(count, dtype=np.float64).reshape(1, *convolution.grid, 1)
-    matrix = type(convolution)(numbered, convolution.stride).matrix
-    return np.asarray(np.rint(matrix), dtype=np.int64)
+def _places(network: CyclicCNN) -> list[NDArray[np.int64]]:
+    """Which parameter stands at each entry of ``W_1, b_1, W_2, ..`` (each bias once for every pixel)."""
+    places, start = [], 0
+    for layer, b in zip(network.layers, network.biases, strict=True):
+        size, pixels = layer.weight.size, int(np.prod(layer.grid_out))
+        numbered = np.arange(start, start + size, dtype=np.float64).reshape(layer.weight.shape)
+        places.append(np.rint(Convolution(numbered, layer.stride).matrix).astype(np.int64))
+        places.append(np.repeat(np.arange(start + size, start + size + b.size), pixels))
+        start += size + b.size
+    return places
+
+
+def _copies(network: CyclicCNN) -> Floats:
+    """How often each parameter stands in the operators and biases."""
+    counts = np.zeros(network.parameters().size)
+    for part in _places(network):
+        counts += np.bincount(part.ravel(), minlength=counts.size)
+    return counts
 
 
 def _matrix(pooling: Floats) -> Floats:
     """M on flattened images, the circulant matrix of the even eigenvalues."""
     kernel = np.fft.ifftn(pooling).real
-    network = CyclicCNN([kernel[None, ..., None]])
-    return np.array(network.operator(1))
+    return np.array(CyclicCNN([kernel[None, ..., None]]).operator(1))

@@ -284,7 +284,7 @@ CONSTRUCTION_CLAIMS = (
         sides=linear_rank_sides,
         distance=absolute_distance,
         quantity="slope of ‖θ‖² in L",
-        max_instances=60,
+        max_instances=30,
     ),
     Claim(
         id="finite-samples",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmarks.papers import theorem
 
 
@@ -20,3 +22,31 @@ def test_theorem(tmp_path):
     assert again == cells
     again[key] |= {"network": 3.0, "predictor": 2.0, "excess": 1.0}
     assert theorem.summary(again)["disagree"] == {key: (3.0, 2.0)}
+
+
+@pytest.mark.torch
+def test_bottleneck(tmp_path):
+    pytest.importorskip("torch")
+    from benchmarks.papers import bottleneck
+
+    said = []
+    data = bottleneck.run(bottleneck.TINY, tmp_path / "bottleneck.json", say=said.append)
+    cells = data["cells"]
+    assert set(cells) == {case.key for case in bottleneck.cases(bottleneck.TINY)}
+    counted = bottleneck.summary(bottleneck.TINY, cells)
+    assert said[-1] == str(counted)
+    assert counted["below_a_bound"] == []
+    local = counted["poolings"]["local"]
+    # 1 + 2/m_1², m_1 = 0.7 + 0.3 cos 60°
+    assert local["rank"] == pytest.approx(1 + 2 / 0.85**2)
+    assert local["linear_norm_over_cost"] >= 1 - 1e-9
+    norms = [bottleneck.best_of(bottleneck.TINY, cells, "local", depth)["norm"] for depth in (3, 4)]
+    assert local["slope"] == pytest.approx(norms[1] - norms[0])
+    assert [row["status"] for row in counted["rates"].values()] == ["SUCCESS", "DIVERGED"]
+    assert (tmp_path / "bottleneck.svg").stat().st_size > 5000
+    # a second run finds everything there, and a network below its bound would be named
+    again = bottleneck.run(bottleneck.TINY, tmp_path / "bottleneck.json", say=said.append)["cells"]
+    assert again == cells
+    key = next(iter(cells))
+    again[key] |= {"norm": 0.5 * cells[key]["jacobian_bound"]}
+    assert bottleneck.below(again) == [key]
