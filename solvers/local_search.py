@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from lineardyn.errors import Status
 from lineardyn.validation import check_count
-from solvers._coordinate_kernels import explore
+from solvers._coordinate_kernels import best_partners, explore
 from solvers.coordinate import Coordinate
 from solvers.iterate import Iterate, check_call, starting_point
+from solvers.part import Part
 from solvers.problem import RegularizedProblem
 
 __all__ = ["LocalSearch"]
@@ -62,30 +63,71 @@ class LocalSearch:
             missing = blocks[~quadratic.lines.formed[blocks]]
             if len(missing):
                 quadratic.lines.form(missing)
-            taken, height = explore(
-                values,
-                slope,
-                quadratic.cross,
-                quadratic.lines.lines,
-                columns.starts,
-                quadratic.curvatures,
-                problem.thresholds,
-                problem.jumps,
-                problem.depth,
-                problem.max_rank,
-                problem.image_shape[0],
-                quadratic.lines.formed,
-                blocks,
-                self.n_sweeps,
-                SETTLED * quadratic.target_power,
-                height,
-                WORTH * quadratic.target_power,
-            )
+            part = Part.of(problem, self._concerned(problem, values, slope, blocks))
+            taken, height = self._explore(problem, part, values, slope, blocks, height)
             if not taken:
                 break
             moves += taken
         end = Coordinate().solve(problem, values, tol=tol)
         return Iterate(end.values, end.n_iterations, Status(end.status), f"{end.message} after {moves} changes")
+
+    def _explore(
+        self,
+        problem: RegularizedProblem,
+        part: Part,
+        values: Floats,
+        slope: Floats,
+        blocks: NDArray[np.int64],
+        height: float,
+    ) -> tuple[int, float]:
+        """Changes of ``blocks`` on a part of the problem; ``values`` and ``slope`` follow, everywhere."""
+        quadratic = problem.quadratic
+        before, after = part.take(values), part.take(values)
+        taken, height = explore(
+            after,
+            part.take(slope),
+            part.cross,
+            part.gram,
+            part.starts,
+            quadratic.curvatures[part.blocks],
+            problem.thresholds[part.blocks],
+            problem.jumps[part.blocks],
+            problem.depth,
+            problem.max_rank,
+            problem.image_shape[0],
+            quadratic.lines.formed[part.blocks],
+            part.places(blocks),
+            self.n_sweeps,
+            SETTLED * quadratic.target_power,
+            height,
+            WORTH * quadratic.target_power,
+        )
+        if taken:
+            values[:, part.columns] = after
+            slope += (after - before) @ quadratic.lines.lines[part.columns]
+        return int(taken), float(height)
+
+    def _concerned(
+        self, problem: RegularizedProblem, values: Floats, slope: Floats, blocks: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Active blocks, those to be tried, and of each one that is dropped the silent one that takes its place."""
+        quadratic, columns = problem.quadratic, problem.coordinates
+        active = np.flatnonzero(columns.singular_values(values).max(axis=1) > 0)
+        partners = np.empty(len(active), dtype=np.int64)
+        best_partners(
+            values,
+            slope,
+            quadratic.lines.lines,
+            columns.starts,
+            quadratic.curvatures,
+            problem.thresholds,
+            problem.jumps,
+            problem.depth,
+            quadratic.lines.formed,
+            active,
+            partners,
+        )
+        return np.concatenate([active, blocks, partners[partners >= 0]])
 
     def _candidates(self, problem: RegularizedProblem, values: Floats, slope: Floats) -> NDArray[np.int64]:
         """Active blocks by what dropping them costs, silent ones by how hard they are pulled, others unchanged."""
