@@ -150,4 +150,6 @@ def quadratic(moments: SecondMoments) -> Quadratic:
         cross = columns.take(moments.pack(moments.sigma_yx))
         # a copy (of names, not of arrays): a value that held its own key would keep it alive for ever
         made = _made[moments] = Quadratic(replace(moments), columns, cross)
+        if columns.size <= LARGEST_GRAM:
+            cross[:, ~made.lines.seen] = 0.0  # round-off, which predictors would follow
     return made
