@@ -5,8 +5,8 @@ their penalties to second order and its own exactly: they move by ``-M_{·b} M_b
 
     ``½⟨M_bb^{-1} Z_b, Z_b⟩ - (1-p)(1-p/2) u_b ‖Z_b‖^p``,
 
-since ``-slope_b = u_b p ‖Z_b‖^{p-2} Z_b`` there. Where they have moved, the prox of a silent block j says what it gains,
-of the curvature ``ℓ_j (1 - R_j²)`` that is left when the support follows it: R_j² is the share of G_j that
+since ``-slope_b = u_b p ‖Z_b‖^{p-2} Z_b`` there. Where they have moved, the prox of a silent block j says what it
+gains, of the curvature ``ℓ_j (1 - R_j²)`` that is left when the support follows it: R_j² is the share of G_j that
 ``G_jS M G_Sj`` explains.
 """
 
@@ -31,7 +31,7 @@ LEAST = 0.05
 
 
 def forecast(problem: RegularizedProblem, values: Floats, slope: Floats, silent: Integers) -> Floats | None:
-    """``(F,)``: the change of h, over the block's penalty, where an active block is dropped and one of ``silent`` raised.
+    """``(F,)``: the change of h where an active block is dropped and one of ``silent`` raised, over its penalty.
 
     0 for blocks that are not active. None where there is no second order to go by: blocks are matrices, the support is
     empty or large, or this is no local minimum.
@@ -96,8 +96,7 @@ def _raised(
     power = np.add.reduceat(quadratic.lines.powers[columns], ends[:-1])
     left = quadratic.curvatures[silent] * np.maximum(1.0 - explained / power, LEAST)
     thresholds = np.broadcast_to(problem.thresholds[silent], pull.shape)
-    reach, to = pull / left, np.empty(pull.size)
-    shrink_array(reach.ravel(), (thresholds / left).ravel(), problem.depth, to)
-    to = to.reshape(pull.shape)
+    reach, to = pull / left, np.empty(pull.shape)
+    shrink_array(reach.ravel(), (thresholds / left).ravel(), problem.depth, to.reshape(-1))  # a view
     gains = left * to * (0.5 * to - reach) + thresholds * to**problem.power
     return np.asarray(gains.min(axis=1))

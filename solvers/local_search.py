@@ -33,7 +33,9 @@ class LocalSearch:
     """Each block in turn is changed, and coordinate descent follows: an active one is dropped, and the silent one that
     then gains most takes its place; a silent one is raised.
 
-    What leads lower is kept, until a whole round finds nothing. Blocks whose change costs least come first.
+    What leads lower is kept, until a whole round finds nothing. Blocks whose change costs least come first; where many
+    are active, only those are dropped of which :mod:`solvers.exchanges` expects something. Trials run on the blocks
+    concerned alone, see :class:`solvers.part.Part`.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ class LocalSearch:
     def solve(self, problem: RegularizedProblem, start: Floats, *, tol: float = 1e-8) -> Iterate:
         """From coordinates ``(K, D)`` of a local minimum; descends to ``tol`` in the end."""
         check_call(problem, tol)
-        quadratic, columns = problem.quadratic, problem.coordinates
+        quadratic = problem.quadratic
         values = starting_point(problem, start)
         slope = quadratic.gradient(values)
         height, moves = problem.half_objective(values, slope), 0

@@ -120,9 +120,7 @@ class Point:
         steep = self.steepness[:, None, None]
         problem = self.problem
         ratios = problem.thresholds / self.steepness
-        return prox_blocks(
-            self.blocks + self.slope_blocks / steep, ratios, problem.power, problem.max_rank, self.s > 0
-        )
+        return prox_blocks(self.blocks + self.slope_blocks / steep, ratios, problem.power, problem.max_rank, self.s > 0)
 
     @property
     def residual(self) -> float:

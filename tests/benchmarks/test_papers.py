@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.papers import theorem
+from benchmarks.peers import regression_tables
 
 
 def test_theorem(tmp_path):
@@ -19,6 +20,9 @@ def test_theorem(tmp_path):
     key = next(iter(cells))
     again = theorem.run(theorem.TINY, tmp_path / "theorem.json", say=said.append)["cells"]
     assert again == cells
+    shown = regression_tables.theorem(data)
+    assert "12 of 12 cases" in shown
+    assert "those that differ" not in shown
     none = theorem.run(theorem.TINY, seconds=-1.0, say=said.append)
     assert (none["cells"], "summary" in none) == ({}, False)
     again[key] |= {"network": 3.0, "predictor": 2.0, "excess": 1.0}

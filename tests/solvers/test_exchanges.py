@@ -12,6 +12,7 @@ from solvers.exchanges import _dropped, _raised, forecast
 from solvers.local_search import LocalSearch
 from solvers.newton import support_hessian
 from solvers.part import Part
+from solvers.stationarity import shrink
 from tests.solvers import families
 
 
@@ -55,7 +56,7 @@ def test_a_dropped_block_costs_what_the_second_order_says(family, depth):
 def test_a_raised_block_gains_what_its_prox_says():
     """Nothing moves and nothing is explained: the gain of the best block alone, with its own curvature."""
     problem, values, slope = a_minimum("tied")
-    norms, active, support, inverse = pieces(problem, values)
+    norms, _, support, inverse = pieces(problem, values)
     silent = np.flatnonzero((norms == 0) & np.isfinite(problem.jumps))
     moves = np.zeros((1, problem.n_outputs, len(support)))
     for scale in (1.0, 3.0, 10.0):
@@ -107,7 +108,7 @@ def test_a_part_is_the_problem_on_its_blocks():
 
 
 def test_partners_are_the_silent_blocks_that_gain_most():
-    problem, values, slope = a_minimum("natural", 3, 0.1)
+    problem, values, slope = a_minimum("natural", 3, 0.02)
     columns, quadratic = problem.coordinates, problem.quadratic
     norms = columns.singular_values(values)[:, 0]
     active, found = np.flatnonzero(norms > 0), np.empty((norms > 0).sum(), dtype=np.int64)
@@ -123,7 +124,25 @@ def test_partners_are_the_silent_blocks_that_gain_most():
         wanting[b] = False
         assert (partner >= 0) == wanting.any()
         if partner >= 0:
-            assert wanting[partner]
+            ratios = problem.thresholds / quadratic.curvatures
+            to = shrink(pulls, ratios, problem.power, np.zeros(len(pulls), dtype=bool))
+            gains = quadratic.curvatures * (to * (0.5 * to - pulls) + ratios * to**problem.power)
+            assert partner == np.argmin(np.where(wanting, gains, np.inf))
+    assert len(set(found.tolist())) > 1
+
+
+@pytest.mark.parametrize("family", ["natural", "coherent", "silent"])
+def test_values_and_slope_follow_what_the_part_finds(family):
+    problem = families.make_problem(family, 3, 0.1)
+    values = np.zeros(problem.quadratic.cross.shape)
+    slope, search = problem.quadratic.gradient(values), LocalSearch()
+    _ = problem.quadratic.gram
+    blocks = search._candidates(problem, values, slope)
+    part = Part.of(problem, search._concerned(problem, values, slope, blocks))
+    taken, height = search._explore(problem, part, values, slope, blocks, 0.0)
+    assert taken > 0
+    assert np.abs(slope - problem.quadratic.gradient(values)).max() <= 1e-12 * np.abs(slope).max()
+    assert height == pytest.approx(problem.half_objective(values, slope), rel=1e-9)  # tiny singular values
 
 
 @pytest.mark.parametrize("seed", range(3))

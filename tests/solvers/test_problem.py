@@ -210,10 +210,10 @@ def test_from_a_quarter_of_the_lines_on_all_are_formed():
     assert np.array_equal(lines.lines, whole)
 
 
-@pytest.mark.parametrize("width", [4, 5])
+@pytest.mark.parametrize("width", [7, 8])
 def test_columns_in_which_no_image_has_anything_are_silent(width):
     """Images that equal their reflection have real spectra; what the DFT leaves of the imaginary parts is dropped."""
-    images, targets = random_data((2, 4, width), 2)
+    images, targets = random_data((2, 9 if width == 7 else 8, width), 2)
     even = 0.5 * (images + np.roll(images[:, :, ::-1, ::-1], 1, axis=(2, 3)))
     quad = quadratic.quadratic(SecondMoments.from_data(even, targets, form="samples"))
     columns, channels = quad.coordinates, 2
