@@ -121,8 +121,8 @@ def theorem(data: Data) -> str:
         f"{counted['cases']} of {counted['of_cases']} cases (shapes 3×3 to 6×5, C, K ≤ 3, widths below, at and above "
         f"min(C, K), two λ), in random order; networks trained from {data['config']['n_starts']} starts against "
         f"`solve`. `agree`: to 1e-5 of the objective, {100 * counted['agree']:.1f}% of all; in "
-        f"{counted['networks_below']} the network is more than 1e-8 below. `printed`: how many agree with the constant as printed (at L = 1 it is the "
-        "same)."
+        f"{counted['networks_below']} the network is more than 1e-8 below. `printed`: how many agree with the "
+        "constant as printed (at L = 1 it is the same)."
     )
     header = ["L", "cases", "agree", "largest difference", "printed"]
     parts = [f"## Theorem 4.9, both sides\n\n{note}", table(header, rows)]
