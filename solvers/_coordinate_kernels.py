@@ -14,6 +14,9 @@ from solvers._prox_kernels import JIT, clear, landing, shrink, shrink_blocks
 
 BELOW = 1.0 - 1e-12
 """Of the square of the jump: what is below is there for any rounding."""
+PATIENCE, HOPE = 2, 2.0
+"""Sweeps of a trial before it is judged; how much lower than by its rate it is taken to come: a sweep that moves by
+Σℓ‖move‖² lowers h by half of that at least."""
 FAST = {"nsz", "arcp", "contract", "reassoc"}
 
 
@@ -263,6 +266,18 @@ def best_partner(values, slope, starts, curvatures, thresholds, jumps, depth, fo
 
 
 @njit(**JIT)
+def best_partners(values, slope, gram, starts, curvatures, thresholds, jumps, depth, formed, blocks, out):
+    """``out (n,)``: for each of ``blocks (n,)``, all active, the silent block that gains most where it is dropped."""
+    trial, trial_slope = np.empty_like(values), np.empty_like(slope)
+    for i in range(blocks.size):
+        b = blocks[i]
+        copy_to(values, trial)
+        copy_to(slope, trial_slope)
+        drop_block(trial, trial_slope, gram, starts[b], starts[b + 1])
+        out[i] = best_partner(trial, trial_slope, starts, curvatures, thresholds, jumps, depth, formed, b)
+
+
+@njit(**JIT)
 def explore(
     values,
     slope,
@@ -285,7 +300,8 @@ def explore(
     """Change the blocks one at a time and descend from there. Silent: raised. Active: dropped, and a partner raised.
 
     What ends lower than ``height - margin`` is kept, in ``values`` and ``slope``, and the next change starts from
-    there. Returns how many were kept, and the height reached.
+    there. A descent is given up where the sweeps to come, at the rate of the last two, would not bring it that low.
+    Returns how many were kept, and the height reached.
     """
     trial, trial_slope = np.empty_like(values), np.empty_like(slope)
     wanted = np.zeros(thresholds.size)
@@ -300,12 +316,18 @@ def explore(
             b = best_partner(trial, trial_slope, starts, curvatures, thresholds, jumps, depth, formed, b)
         if b >= 0:
             raise_block(trial, trial_slope, gram, starts[b], starts[b + 1], curvatures[b])
-        for _ in range(n_sweeps):
+        before = np.inf
+        for n in range(n_sweeps):
             moved = sweep(
                 trial, trial_slope, gram, starts, curvatures, thresholds, jumps, depth, rank, channels, formed, wanted
             )
             if not moved > enough:
                 break
+            if n >= PATIENCE and moved < before:
+                reached = half_objective(trial, trial_slope, cross, starts, thresholds, depth, channels, singular)
+                if reached - HOPE * moved * before / (before - moved) > height - margin:
+                    break
+            before = moved
         reached = half_objective(trial, trial_slope, cross, starts, thresholds, depth, channels, singular)
         if reached < height - margin:
             copy_to(trial, values)

@@ -137,7 +137,7 @@ def _judged(point: Point, residual: float) -> tuple[str, str]:
     slope = point.slope_on_support
     if slope > STATIONARY:
         return "none", f"residual {residual:.2g}, slope on the support {slope:.2g}: not a stationary point"
-    bend = curvature(point)
+    bend = curvature(point, exact=False)
     if not bend.convex:
         return "none", f"the Hessian on the support has the eigenvalue {bend.lowest:.3g}: a saddle"
     gains, places = point.gains()

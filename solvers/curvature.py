@@ -24,6 +24,7 @@ import scipy.linalg
 import scipy.sparse.linalg
 from numpy.typing import NDArray
 
+from solvers.quadratic import LARGEST_GRAM
 from solvers.stationarity import Point
 
 __all__ = ["Curvature", "curvature"]
@@ -45,7 +46,8 @@ class Curvature:
 
     Attributes
     ----------
-    lowest : smallest eigenvalue of the Hessian; an upper bound of it where not ``certain``
+    lowest : smallest eigenvalue of the Hessian; an upper bound of it where not ``certain``; only a lower bound, the
+        round-off below 0, where ``curvature`` was asked for no more than a sign
     certain : whether no lower one can have been missed
     n_directions : dimension of the manifold
     convex : whether ``lowest`` is not below 0, up to round-off
@@ -57,8 +59,11 @@ class Curvature:
     convex: bool
 
 
-def curvature(point: Point) -> Curvature:
-    """The Hessian of h on predictors of the same ranks: eigenvalues up to 2000 directions, Lanczos above."""
+def curvature(point: Point, *, exact: bool = True) -> Curvature:
+    """The Hessian of h on predictors of the same ranks: eigenvalues up to 2000 directions, Lanczos above.
+
+    Not ``exact``: where a Cholesky factorisation proves that it is convex, no eigenvalue is computed.
+    """
     hessian = _Hessian(point)
     n = hessian.size
     slack = ROUND_OFF * float(point.steepness.max())
@@ -66,10 +71,22 @@ def curvature(point: Point) -> Curvature:
         return Curvature(np.inf, True, 0, True)
     if n <= LARGEST_DENSE and n * point.values.size <= DENSE_NUMBERS:
         matrix = hessian.apply(np.eye(n))
-        lowest = float(scipy.linalg.eigvalsh((matrix + matrix.T) / 2, subset_by_index=(0, 0))[0])
+        matrix = (matrix + matrix.T) / 2
+        if not exact and _is_positive(matrix, slack):
+            return Curvature(-slack, True, n, True)
+        lowest = float(scipy.linalg.eigvalsh(matrix, subset_by_index=(0, 0))[0])
         return Curvature(lowest, True, n, lowest >= -slack)
     lowest, certain = _lanczos(hessian)
     return Curvature(lowest, certain, n, lowest >= -slack)
+
+
+def _is_positive(matrix: Floats, slack: float) -> bool:
+    """Whether no eigenvalue is below ``-slack``."""
+    try:
+        scipy.linalg.cholesky(matrix + slack * np.eye(len(matrix)), overwrite_a=True, check_finite=False)
+    except scipy.linalg.LinAlgError:
+        return False
+    return True
 
 
 def _lanczos(hessian: _Hessian) -> tuple[float, bool]:
@@ -94,10 +111,11 @@ def _lanczos(hessian: _Hessian) -> tuple[float, bool]:
 
 
 class _Hessian:
-    """The symmetric operator on the free real numbers of M, B and N of every block."""
+    """The symmetric operator on the free real numbers of M, B and N of every block; those of rank 0 have none."""
 
     def __init__(self, point: Point) -> None:
         self.point = point
+        self.live = np.flatnonzero(point.ranks)
         ranks = point.ranks[:, None, None]
         k, c = point.blocks.shape[1:]
         rows, columns = np.arange(k)[:, None], np.arange(c)
@@ -108,25 +126,57 @@ class _Hessian:
         paired = point.problem.coordinates.paired[:, None, None]
         self.free = np.stack([tangent, tangent & paired], axis=-1)  # Re and Im of every entry
         self.size = int(self.free.sum())
+        self.inner, self.below, self.right = (part[self.live] for part in (self.inner, self.below, self.right))
 
     def apply(self, directions: Floats) -> Floats:
         """Images ``(n, size)`` of rows ``(n, size)``."""
-        point, n = self.point, len(directions)
-        f, k, c = point.blocks.shape
-        parts = np.zeros((n, f, k, c, 2))
-        parts[:, self.free] = directions
+        n, (k, c) = len(directions), self.point.blocks.shape[1:]
+        free = self.free[self.live]
+        parts = np.zeros((n, len(self.live), k, c, 2))
+        parts[:, free] = directions
         x = np.ascontiguousarray((parts[..., 0] + 1j * parts[..., 1]).swapaxes(0, 1))  # (F, n, K, C), in singular bases
         image = self._loss(x) + self._bend(x) + self._penalty(x)
-        return np.ascontiguousarray(np.stack([image.real, image.imag], axis=-1).swapaxes(0, 1))[:, self.free]
+        return np.ascontiguousarray(np.stack([image.real, image.imag], axis=-1).swapaxes(0, 1))[:, free]
 
     def _loss(self, x: Complexes) -> Complexes:
-        """``ξ ↦ ξG`` in the singular bases."""
-        point, columns = self.point, self.point.problem.coordinates
-        f, n, k, c = x.shape
-        u, vh = point.u[:, None], point.vh[:, None]
-        values = columns.from_blocks((u @ x @ vh).reshape(f, n * k, c))
-        image = columns.blocks(point.problem.quadratic.apply(values)).reshape(f, n, k, c)
-        return np.asarray(u.conj().swapaxes(2, 3) @ image @ vh.conj().swapaxes(2, 3))
+        """``ξ ↦ ξG`` in the singular bases, on the live blocks."""
+        point, (f, n, k, c) = self.point, x.shape
+        u, vh = point.u[self.live, None], point.vh[self.live, None]
+        moved = (u @ x @ vh).reshape(f, n * k, c)
+        there = self._there
+        values = np.concatenate([moved.real, moved.imag], axis=2).swapaxes(0, 1)[:, there]
+        image = np.zeros((n * k, f, 2 * c))
+        image[:, there] = self._product(values)
+        blocks = (image[..., :c] + 1j * image[..., c:]).swapaxes(0, 1).reshape(f, n, k, c)
+        return np.asarray(u.conj().swapaxes(2, 3) @ blocks @ vh.conj().swapaxes(2, 3))
+
+    @cached_property
+    def _there(self) -> NDArray[np.bool_]:
+        """``(F, 2C)``: Re and Im of each channel, but for the Im of a real number."""
+        widths = np.diff(self.point.problem.coordinates.starts)[self.live]
+        return np.asarray(np.arange(2 * self.point.blocks.shape[2]) < widths[:, None])
+
+    @cached_property
+    def _columns(self) -> NDArray[np.int64]:
+        """``(d,)``: their places among the columns of V."""
+        first = self.point.problem.coordinates.starts[:-1][self.live]
+        return np.asarray((first[:, None] + np.arange(self._there.shape[1]))[self._there])
+
+    def _product(self, values: Floats) -> Floats:
+        """``ξG`` ``(n, d)`` of ``(n, d)``, both on the live columns alone."""
+        if self._gram is not None:
+            return np.asarray(values @ self._gram)
+        wide = np.zeros((len(values), self.point.values.shape[1]))
+        wide[:, self._columns] = values
+        return self.point.problem.quadratic.apply(wide)[:, self._columns]
+
+    @cached_property
+    def _gram(self) -> Floats | None:
+        """G on them, where its lines have been computed."""
+        loss = self.point.problem.quadratic
+        if loss.coordinates.size > LARGEST_GRAM or not loss.lines.formed[self.live].all():
+            return None
+        return np.asarray(loss.lines.lines[np.ix_(self._columns, self._columns)])
 
     def _bend(self, x: Complexes) -> Complexes:
         """Of ``-2 Re⟨U_⊥^H A V_⊥, B S^{-1} N⟩``: the manifold bends towards the slope that is left outside it."""
@@ -141,9 +191,10 @@ class _Hessian:
     @cached_property
     def _outside(self) -> tuple[Floats, Complexes]:
         """``S^{-1}``, 0 where s is; ``U_⊥^H A V_⊥`` ``(F, 1, K, C)``, 0 elsewhere."""
-        point = self.point
-        inverse = np.divide(1.0, point.s, out=np.zeros_like(point.s), where=point.s > 0)
-        slope = point.u.conj().swapaxes(1, 2) @ point.slope_blocks @ point.vh.conj().swapaxes(1, 2)
+        point, s = self.point, self.point.s[self.live]
+        inverse = np.divide(1.0, s, out=np.zeros_like(s), where=s > 0)
+        u, vh = point.u[self.live], point.vh[self.live]
+        slope = u.conj().swapaxes(1, 2) @ point.slope_blocks[self.live] @ vh.conj().swapaxes(1, 2)
         return inverse, np.asarray((slope * ~(self.inner | self.below | self.right))[:, None])
 
     def _penalty(self, x: Complexes) -> Complexes:
@@ -160,15 +211,15 @@ class _Hessian:
     def _weights(self) -> tuple[Floats, Floats, Floats]:
         """``u p^-``, ``u p^+`` ``(F, m, m)`` and ``u p s^{p-2}`` on B and N ``(F, K, C)``, 0 where nothing is kept."""
         point, p = self.point, self.point.problem.power
-        m, weight = point.s.shape[1], p * point.problem.thresholds[:, None, None]
-        kept = point.s > 0
-        s = np.where(kept, point.s, 1.0)
+        m, weight = point.s.shape[1], p * point.problem.thresholds[self.live, None, None]
+        kept = point.s[self.live] > 0
+        s = np.where(kept, point.s[self.live], 1.0)
         both = kept[:, :, None] & kept[:, None, :]
         a, b = s[:, :, None], s[:, None, :]
         skew = np.where(both, weight * (a ** (p - 1) + b ** (p - 1)) / (a + b), 0.0)
         symmetric = np.where(both, weight * _divided_difference(a, b, p - 1), 0.0)
         single = np.where(kept, s ** (p - 2), 0.0)
-        outer = np.zeros(point.blocks.shape)
+        outer = np.zeros((len(self.live), *point.blocks.shape[1:]))
         outer[:, :, :m] += single[:, None, :] * self.below[:, :, :m]
         outer[:, :m] += single[:, :, None] * self.right[:, :m]
         return symmetric, skew, weight * outer

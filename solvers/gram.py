@@ -17,6 +17,10 @@ __all__ = ["Gram"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+SILENT = 1e-28
+"""Share of the largest power below which a column is the round-off of zeros: ε² of a DFT, and some room."""
+MANY = 0.25
+"""Share of the lines from which on all are formed: the square of a matrix takes half the work of a product."""
 
 
 class Gram:
@@ -48,26 +52,32 @@ class Gram:
 
     def whole(self) -> Floats:
         """All lines."""
-        if not self.formed.any():
+        if not self.formed.all():
+            places = np.flatnonzero(self.seen)
             self.lines[:] = 0.0
-            for rows in self._pieces():
-                self.lines += rows.T @ rows  # numpy sees the square of one matrix, and takes half the work
+            square = self.lines if self.seen.all() else np.zeros((len(places), len(places)))
+            for rows in self._pieces(places):
+                square += rows.T @ rows  # numpy sees the square of one matrix, and takes half the work
+            if square is not self.lines:
+                self.lines[np.ix_(places, places)] = square
             self.formed[:] = True
-        elif not self.formed.all():
-            self.form(np.flatnonzero(~self.formed))
         return self.lines
 
     def form(self, blocks: NDArray[np.int64]) -> None:
-        """The lines of these blocks."""
+        """The lines of these blocks; those of all, where that is little more work."""
         stats, columns = self.moments.statistics, self.coordinates
         chosen = np.isin(columns.block_of_column, blocks)
+        if np.count_nonzero(self.seen & (chosen | self.formed[columns.block_of_column])) > MANY * self.seen.sum():
+            self.whole()
+            return
         self.lines[chosen] = 0.0
-        places = np.flatnonzero(chosen & (self.powers > 0))  # images with a symmetry have nothing in half of them
+        places = np.flatnonzero(chosen & self.seen)
         packed = columns.order[places]
         total = np.zeros((len(places), stats.rows.shape[1]))
         for part in self._slices():
-            total += (stats.rows[part][:, packed] * stats.gain[part][:, None]).T @ stats.rows[part]
-        self.lines[places] = columns.take(total) * columns.scales[places][:, None]
+            total += (stats.rows[part].take(packed, axis=1) * stats.gain[part][:, None]).T @ stats.rows[part]
+        lines = columns.take(total) * columns.scales[places][:, None]
+        self.lines[places] = np.where(self.seen, lines, 0.0)
         self.formed[blocks] = True
 
     @cached_property
@@ -100,11 +110,27 @@ class Gram:
         inside = np.arange(columns.size) - columns.starts[columns.block_of_column]
         return np.asarray(self.diagonal_blocks[columns.block_of_column, inside, inside])
 
-    def _pieces(self) -> Iterator[Floats]:
-        """The rows in coordinates, times the root of their weights."""
+    @cached_property
+    def seen(self) -> Mask:
+        """``(D,)``: columns in which some image has anything: those with a symmetry have nothing in half of them."""
+        return np.asarray(self.powers > SILENT * self.powers.max())
+
+    @cached_property
+    def widths(self) -> NDArray[np.int64]:
+        """``(F,)``: columns of each block, C where no image has anything in its imaginary parts."""
+        columns, channels = self.coordinates, self.moments.image_shape[0]
+        widths = np.diff(columns.starts)
+        imaginary = np.arange(columns.size) - columns.starts[columns.block_of_column] >= channels
+        seen = np.bincount(columns.block_of_column, weights=self.seen & imaginary, minlength=len(widths))
+        return np.asarray(np.where(seen > 0, widths, channels))
+
+    def _pieces(self, places: NDArray[np.int64]) -> Iterator[Floats]:
+        """The rows in these coordinates, times the root of their weights."""
         stats, columns = self.moments.statistics, self.coordinates
+        packed, scales = columns.order[places], columns.scales[places]
         for part in self._slices():
-            rows = columns.take(stats.rows[part])
+            rows = stats.rows[part].take(packed, axis=1)
+            rows *= scales
             rows *= np.sqrt(stats.gain[part])[:, None]
             yield rows
 

@@ -125,6 +125,7 @@ def _there_and_back(problems: list[RegularizedProblem], settings: Settings, thro
         if problems[i].objective_of(end.values) < heights[i] * (1 - SAME):
             offer(i, descend(problems[i], end.values, tol=settings.tol))
 
+    _ = problems[0].quadratic.gram  # the dense start moves nearly every frequency: all lines at once are half the work
     for problem in problems:
         best.append(descend(problem, best[-1].values if best else None, tol=settings.tol))
         heights.append(problem.objective_of(best[-1].values))

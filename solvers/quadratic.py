@@ -22,6 +22,8 @@ LARGEST_GRAM = 8192
 """Columns up to which solvers form Σ^xx (512 MiB); above, they apply it."""
 CANCELLED = 1e-4
 """Loss, relative to ⟨‖y‖²⟩, below which it is summed over residuals: the quadratic form has lost four digits there."""
+FEW = 0.25
+"""Share of the lines of G up to which those that a predictor meets are copied, and the others are not read."""
 SILENT = 1e-15
 """Share of the largest curvature below which a frequency is round-off: the data have nothing there."""
 
@@ -89,10 +91,11 @@ class Quadratic:
         """``V G`` of ``(..., D)``: by the lines of G that V meets where they are there, else by the statistics."""
         columns = self.coordinates
         if columns.size <= LARGEST_GRAM:
-            if self.lines.formed.all():
+            met = np.any(values.reshape(-1, columns.size) != 0, axis=0)
+            sparse = np.count_nonzero(met) <= FEW * columns.size
+            if self.lines.formed.all() and not sparse:
                 product: Floats = values @ self.lines.lines
                 return product
-            met = np.any(values.reshape(-1, columns.size) != 0, axis=0)
             if self.lines.formed[columns.block_of_column[met]].all():
                 some: Floats = values[..., met] @ self.lines.lines[met]
                 return some
@@ -147,4 +150,6 @@ def quadratic(moments: SecondMoments) -> Quadratic:
         cross = columns.take(moments.pack(moments.sigma_yx))
         # a copy (of names, not of arrays): a value that held its own key would keep it alive for ever
         made = _made[moments] = Quadratic(replace(moments), columns, cross)
+        if columns.size <= LARGEST_GRAM:
+            cross[:, ~made.lines.seen] = 0.0  # round-off, which predictors would follow
     return made

@@ -48,6 +48,7 @@ def search(
     Local searches go on from the lowest few. Where the predictor is small, the best of them is kicked (a few
     frequencies changed at random) and searched again, ``KICKS`` times for each start.
     """
+    _ = problem.quadratic.gram  # least squares needs it; formed first, a second search finds the same bits
     ends: list[tuple[float, str, Iterate]] = []
     for n, (name, start) in enumerate(starts, 1):
         end = Coordinate(polish=False).solve(problem, start, tol=max(tol, ROUGH))

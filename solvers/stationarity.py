@@ -13,6 +13,7 @@ single block can improve is a fixed point; and one that is none can be improved 
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvers.problem import RegularizedProblem
+from solvers.quadratic import Quadratic
 
 __all__ = ["Point", "prox_blocks", "shrink"]
 
@@ -31,6 +33,8 @@ ZERO = 64 * EPS
 """Singular values up to this share of the largest count as 0: raised to a small power, round-off would cost."""
 TIE = 1e-9
 """At the jump the prox has two values; this close to it, relative, a singular value may stay where it is."""
+SURE = 1e-9
+"""Relative, by which a bound must exclude a gain: less than that, two descents look for it."""
 NEWTON_STEPS = 60
 DESCENT_STEPS = 60
 
@@ -106,26 +110,17 @@ class Point:
         return self.problem.quadratic.target_power or self.objective or 1.0
 
     @cached_property
-    def grams(self) -> Floats:
-        """``(F, 2C, 2C)``: each block's own part of Σ^xx, Re then Im, zero where a real number has no Im."""
-        return self.problem.quadratic.diagonal_blocks
-
-    @cached_property
     def steepness(self) -> Floats:
         """``(F,)``: ℓ_b."""
-        largest = np.linalg.eigvalsh(self.grams)[:, -1]
-        most = float(largest.max())
-        return np.where(largest > len(largest) * EPS * most, largest, most) if most else np.ones(len(largest))
+        return _of_blocks(self.problem.quadratic).steepness
 
     @cached_property
     def proximal_step(self) -> Complexes:
         """``prox(Z + A/ℓ)`` of every block ``(F, K, C)``, where two values tie the one at hand."""
         steep = self.steepness[:, None, None]
-        return self._prox(self.blocks + self.slope_blocks / steep, self.s > 0)
-
-    def _prox(self, blocks: Complexes, kept: NDArray[np.bool_]) -> Complexes:
         problem = self.problem
-        return prox_blocks(blocks, problem.thresholds / self.steepness, problem.power, problem.max_rank, kept)
+        ratios = problem.thresholds / self.steepness
+        return prox_blocks(self.blocks + self.slope_blocks / steep, ratios, problem.power, problem.max_rank, self.s > 0)
 
     @property
     def residual(self) -> float:
@@ -154,33 +149,98 @@ class Point:
     def gains(self) -> tuple[Floats, Complexes]:
         """What the objective loses ``(F,)`` when one block alone goes where it likes, and that place ``(F, K, C)``.
 
-        Each block descends by its prox map from zero and from its least-squares value. A gain is certain; that there is
-        none is certain where ``G_b = ℓ_b``, and otherwise as far as these two descents see.
+        Each block descends by its prox map from zero and from its least-squares value, but for those of which
+        :meth:`_held` proves that they stay. A gain is certain; that there is none is certain of those, and where
+        ``G_b = ℓ_b``; otherwise as far as these two descents see.
         """
-        grams, channels = self.grams, self.blocks.shape[2]
+        known, channels = _of_blocks(self.problem.quadratic), self.blocks.shape[2]
         here = _reals(self.blocks)
-        pull = _reals(self.slope_blocks) + here @ grams
+        pull = _reals(self.slope_blocks) + here @ known.grams
         most, place = np.zeros(len(here)), self.blocks.copy()
-        for start in (np.zeros_like(here), pull @ np.linalg.pinv(grams, rcond=1e-10, hermitian=True)):
-            x = start
-            for _ in range(DESCENT_STEPS):
-                y = x + (pull - x @ grams) / self.steepness[:, None, None]
-                moved = _reals(self._prox(_complexes(y, channels), np.zeros_like(self.s, dtype=bool)))
-                change = float((self.steepness * np.sum((moved - x) ** 2, axis=(1, 2))).sum())
-                x = moved
-                if change <= 1e-20 * self.size:
-                    break
-            gain = 2.0 * (self._alone(here, pull) - self._alone(x, pull))
-            better = gain > most
-            most[better], place[better] = gain[better], _complexes(x, channels)[better]
+        free = np.flatnonzero(~self._held(pull))
+        alone = _Alone(self.problem, free, known.grams[free], known.steepness[free], pull[free])
+        height = alone.height(here[free])
+        for start in (np.zeros_like(here[free]), pull[free] @ known.inverses[free]):
+            x = alone.descend(start, 1e-20 * self.size)
+            gain = 2.0 * (height - alone.height(x))
+            better = gain > most[free]
+            most[free[better]], place[free[better]] = gain[better], _complexes(x, channels)[better]
         return most, place
 
-    def _alone(self, x: Floats, pull: Floats) -> Floats:
-        """h of each block ``(F, K, 2C)`` with the others as they are, up to a constant."""
+    def _held(self, pull: Floats) -> NDArray[np.bool_]:
+        """``(F,)``: blocks at zero that no step of theirs can leave with a gain.
+
+        ``½⟨ZG_b, Z⟩ - ⟨pull, Z⟩ + u‖Z‖_p^p`` is nowhere negative where ``u ≥ κ (4E)^{1-p} ‖pull‖_op^p``, κ and
+        ``E = ½⟨pull G_b⁺, pull⟩`` as in :mod:`solvers.bounds`; for p ≤ 1. Where ``G_b = ℓ_b`` no other block is held.
+        """
+        p = self.problem.power
+        if p > 1.0:
+            return np.zeros(len(pull), dtype=bool)
+        explained = 0.5 * np.sum((pull @ _of_blocks(self.problem.quadratic).inverses) * pull, axis=(1, 2))
+        norms = _svd(_complexes(pull, self.blocks.shape[2]))[1][:, 0]
+        kappa = ((1.0 - p) / (2.0 - p)) ** (1.0 - p) / (2.0 - p)
+        needed = kappa * (4.0 * np.maximum(explained, 0.0)) ** (1.0 - p) * norms**p
+        return np.asarray((self.ranks == 0) & (self.problem.thresholds >= needed * (1.0 + SURE)))
+
+
+@dataclass(frozen=True)
+class _BlockData:
+    """What the data say of each block by itself.
+
+    ``grams (F, 2C, 2C)``: its own part of Σ^xx, Re then Im, zero where a real number has no Im; their pseudo-inverses;
+    ``steepness (F,)``: their largest eigenvalues, the largest of all where a frequency has no power.
+    """
+
+    grams: Floats
+    inverses: Floats
+    steepness: Floats
+
+
+_known: weakref.WeakKeyDictionary[Quadratic, _BlockData] = weakref.WeakKeyDictionary()
+
+
+def _of_blocks(loss: Quadratic) -> _BlockData:
+    """Once for each data set."""
+    known = _known.get(loss)
+    if known is None:
+        grams = loss.diagonal_blocks
+        largest = np.linalg.eigvalsh(grams)[:, -1]
+        most = float(largest.max())
+        steep = np.where(largest > len(largest) * EPS * most, largest, most) if most else np.ones(len(largest))
+        inverses = np.linalg.pinv(grams, rcond=1e-10, hermitian=True)
+        known = _known[loss] = _BlockData(grams, np.asarray(inverses), steep)
+    return known
+
+
+@dataclass(frozen=True)
+class _Alone:
+    """Some blocks, each moved with all others as they are: ``½⟨ZG_b, Z⟩ - ⟨pull, Z⟩ + u_b‖Z‖_p^p``, Z ``(K, 2C)``."""
+
+    problem: RegularizedProblem
+    which: NDArray[np.int64]
+    grams: Floats
+    steepness: Floats
+    pull: Floats
+
+    def height(self, x: Floats) -> Floats:
+        """h of each ``(n,)``, up to a constant."""
         s = _svd(_complexes(x, x.shape[2] // 2))[1].copy()
         s[s <= ZERO * s.max(axis=1, keepdims=True, initial=0.0)] = 0.0
-        penalty = self.problem.thresholds * (s**self.problem.power).sum(axis=1)
-        return np.asarray(np.sum((0.5 * (x @ self.grams) - pull) * x, axis=(1, 2)) + penalty)
+        penalty = self.problem.thresholds[self.which] * (s**self.problem.power).sum(axis=1)
+        return np.asarray(np.sum((0.5 * (x @ self.grams) - self.pull) * x, axis=(1, 2)) + penalty)
+
+    def descend(self, x: Floats, enough: float) -> Floats:
+        """From ``x (n, K, 2C)`` by the prox map, until the squares of the moves are ``enough``."""
+        problem, channels = self.problem, x.shape[2] // 2
+        ratios, none = problem.thresholds[self.which] / self.steepness, np.zeros((len(x), 1), dtype=bool)
+        for _ in range(DESCENT_STEPS):
+            y = x + (self.pull - x @ self.grams) / self.steepness[:, None, None]
+            moved = _reals(prox_blocks(_complexes(y, channels), ratios, problem.power, problem.max_rank, none))
+            change = float((self.steepness * np.sum((moved - x) ** 2, axis=(1, 2))).sum())
+            x = moved
+            if change <= enough:
+                break
+        return x
 
 
 def _reals(blocks: Complexes) -> Floats:

@@ -9,10 +9,11 @@ from typing import Any
 
 from benchmarks.peers.machine import RESULTS
 from benchmarks.peers.pictures import PICTURES
-from benchmarks.peers.regression_tables import REGRESSION_TABLES
+from benchmarks.peers.regression_tables import PAPER_TABLES, REGRESSION_TABLES
 from benchmarks.peers.tables import TABLES, sessions
 
 PAGE = TABLES | REGRESSION_TABLES
+PAPERS = RESULTS.parents[1] / "papers" / "results"
 DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -21,13 +22,14 @@ def page(found: Mapping[str, Any]) -> str:
     parts = [
         "# Benchmarks against other libraries",
         "Made by `python -m benchmarks.peers.render` from `benchmarks/peers/results/*.json`; each of them is measured "
-        f"by `python -m benchmarks.peers.NAME`, NAME one of {', '.join(f'`{name}`' for name in PAGE)}. Wall times "
+        f"by `python -m benchmarks.peers.NAME`, NAME one of {', '.join(f'`{name}`' for name in PAGE)}, and "
+        f"by `python -m benchmarks.papers.NAME`: {', '.join(f'`{name}`' for name in PAPER_TABLES)}. Wall times "
         "are medians, compilation apart, of flows over different starts; each solver runs at the fastest tolerance at "
         "which every timed call keeps the error asked for, `max_t ‖B(t) - B_ref(t)‖_F / s_1`. A ratio above 1 means "
         "that we are faster. Regularised predictors (from *Ridge* on) are compared at equal objective or duality gap, "
         "recomputed in pixels from the predictor.",
     ]
-    for name, tables in PAGE.items():
+    for name, tables in (PAGE | PAPER_TABLES).items():
         if name not in found:
             continue
         made = [table(found[name]) for table in tables]
@@ -38,9 +40,10 @@ def page(found: Mapping[str, Any]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def main(results: Path = RESULTS, docs: Path = DOCS) -> int:
+def main(results: Path = RESULTS, docs: Path = DOCS, papers: Path = PAPERS) -> int:
     """Write the page and the figures."""
     files = {name: results / f"{name}.json" for name in PAGE}
+    files |= {name: papers / f"{name}.json" for name in PAPER_TABLES}
     found = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in files.items() if path.exists()}
     docs.mkdir(parents=True, exist_ok=True)
     (docs / "benchmarks.md").write_text(page(found), encoding="utf-8")

@@ -34,6 +34,8 @@ HESSIAN = check(
 GAINS = check(
     "solvers.test_stationarity", "gains_are_what_the_objective_loses_and_no_search_finds_more", c=2, k=2, depth=3
 )
+HELD = check("solvers.test_stationarity", "a_block_is_held_exactly_up_to_its_jump", depth=4)
+UNSCREENED = check("solvers.test_stationarity", "what_is_held_has_nothing_to_gain", c=1, k=1, depth=3, monkeypatch=True)
 JUMP = check("solvers.test_stationarity", "at_the_jump_what_is_kept_stays", depth=4)
 EDGE = check("solvers.test_bounds", "exact_for_diagonal_statistics", shape=SHAPE, c=2, k=3, depth=3, form="dense")
 EDGE_TOGETHER = check("solvers.test_bounds", "exact_where_one_frequency_explains_everything", depth=3)
@@ -81,16 +83,24 @@ PLANTED = {
     ),
     "all singular values kept by the prox": Planted("solvers.stationarity", "shrunk[:, rank:] = 0.0", "pass", RANK),
     "blocks tried from where they are alone": Planted(
-        "solvers.stationarity", "here @ grams\n", "0.0 * here @ grams\n", GAINS
+        "solvers.stationarity", "here @ known.grams\n", "0.0 * here @ known.grams\n", GAINS
     ),
     "one block's gain halved": Planted(
         "solvers.stationarity",
-        "2.0 * (self._alone(here, pull)",
-        "0.1 * (self._alone(here, pull)",
+        "gain = 2.0 * (height",
+        "gain = 0.1 * (height",
         GAINS,
     ),
     "a jump that is not looked for": Planted(
         "solvers.certificates", "if gains[block] >", "if False and gains[block] >", LEAVES
+    ),
+    "blocks held that could gain": Planted("solvers.stationarity", "needed * (1.0 + SURE)", "0.9 * needed", HELD),
+    "blocks that are kept held at zero": Planted("solvers.stationarity", "(self.ranks == 0) & (", "(", UNSCREENED),
+    "a saddle factorised with a large shift": Planted(
+        "solvers.curvature", "matrix + slack * np.eye", "matrix + 1e6 * np.eye", SADDLE
+    ),
+    "G of neighbouring columns in the Hessian": Planted(
+        "solvers.curvature", "(first[:, None] + np.arange(", "(first[:, None] * 0 + np.arange(", HESSIAN
     ),
     "any curvature passes": Planted("solvers.curvature", "lowest >= -slack)", "True)", SADDLE, times=2),
     "sign of the manifold's bend": Planted(

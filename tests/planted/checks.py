@@ -356,7 +356,15 @@ LINES = check(
     "lines_formed_one_after_the_other_are_those_of_the_whole",
     form="samples",
     family="interpolated",
+    monkeypatch=True,
 )
+QUARTER = check("solvers.test_problem", "from_a_quarter_of_the_lines_on_all_are_formed")
+SILENT = check("solvers.test_problem", "columns_in_which_no_image_has_anything_are_silent", width=7)
+DROPPED = check("solvers.test_exchanges", "a_dropped_block_costs_what_the_second_order_says", family="natural", depth=3)
+RAISED = check("solvers.test_exchanges", "a_raised_block_gains_what_its_prox_says")
+PARTNERS = check("solvers.test_exchanges", "partners_are_the_silent_blocks_that_gain_most")
+FOLLOWS = check("solvers.test_exchanges", "values_and_slope_follow_what_the_part_finds", family="natural")
+PART = check("solvers.test_exchanges", "a_part_is_the_problem_on_its_blocks")
 PRODUCTS = check(
     "solvers.test_problem", "products_are_those_with_the_gram_matrix_however_they_are_made",
     family="power law", form="samples", way="fresh", monkeypatch=True,

@@ -83,6 +83,32 @@ PLANTED = {
         by.PRODUCTS,
     ),
     "a loss that has cancelled": Planted("solvers.quadratic", "CANCELLED = 1e-4", "CANCELLED = -1.0", by.SMALL_LOSS),
+    "all lines formed never": Planted("solvers.gram", "> MANY * self.seen.sum()", "> 2 * self.seen.sum()", by.QUARTER),
+    "round-off kept in silent columns": Planted("solvers.gram", "SILENT = 1e-28", "SILENT = 0.0", by.SILENT),
+    "a slope towards what no image has": Planted(
+        "solvers.quadratic", "cross[:, ~made.lines.seen] = 0.0", "pass", by.SILENT
+    ),
+    # exchanges
+    "half of what a drop costs": Planted(
+        "solvers.exchanges", "0.5 * np.sum(z[inside] * pulled", "0.25 * np.sum(z[inside] * pulled", by.DROPPED
+    ),
+    "a dropped penalty without its slope": Planted("solvers.exchanges", "(1.0 - 0.5 * p)", "(1.0 - p)", by.DROPPED),
+    "the support moved the other way": Planted("solvers.exchanges", '-np.einsum("nw', 'np.einsum("nw', by.DROPPED),
+    "the quadratic term of a raise doubled": Planted(
+        "solvers.exchanges", "(0.5 * to - reach)", "(1.0 * to - reach)", by.RAISED
+    ),
+    "partners of blocks that stay": Planted(
+        "solvers._coordinate_kernels",
+        "drop_block(trial, trial_slope, gram, starts[b], starts[b + 1])",
+        "pass",
+        by.PARTNERS,
+    ),
+    "a slope that does not follow the part": Planted(
+        "solvers.local_search", "slope += (after - before) @", "slope += 0.0 * (after - before) @", by.FOLLOWS
+    ),
+    "a part with the columns of other blocks": Planted(
+        "solvers.part", "problem.coordinates.starts[chosen] - starts[:-1]", "starts[:-1] - starts[:-1]", by.PART
+    ),
     # descents
     "slope not updated after a jump": Planted(
         "solvers._coordinate_kernels",

@@ -92,6 +92,19 @@ def test_hessian_of_one_channel_and_output_is_the_formula(depth):
     assert got.lowest == pytest.approx(wanted, rel=1e-10)
 
 
+@pytest.mark.parametrize(("shape", "c", "k"), CASES)
+def test_a_factorisation_says_as_much_as_the_eigenvalues(shape, c, k):
+    """Of points of either kind: the sign always, the eigenvalue where it is negative."""
+    problem, kinds = problem_of(shape, c, k, 3, lam=0.1), set()
+    for scale in (1e-3, 1.0, 30.0):
+        point = Point.of(problem, scale * some_point(problem).values)
+        exact, quick = curvature(point), curvature(point, exact=False)
+        assert (quick.convex, quick.n_directions, quick.certain) == (exact.convex, exact.n_directions, True)
+        assert quick.lowest == exact.lowest if not exact.convex else quick.lowest <= exact.lowest
+        kinds.add(exact.convex)
+    assert False in kinds
+
+
 @pytest.mark.parametrize("rank", [1, 2])
 def test_many_directions_are_searched_by_lanczos(monkeypatch, rank):
     problem = problem_of((2, 3), 3, 3, 3, rank=rank)

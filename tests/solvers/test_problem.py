@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from lineardyn import SecondMoments
 from lineardyn.errors import ArgumentError
 from solvers import RegularizedProblem, certify, quadratic, solve
+from solvers import gram as lines_module
 from solvers.coordinates import coordinates
 from tests import oracles
 from tests import strategies as own
@@ -181,7 +182,8 @@ def test_the_gram_matrix_is_the_mean_over_images_in_coordinates(form, shape, c):
 
 @pytest.mark.parametrize("form", ["samples", "modes"])
 @pytest.mark.parametrize("family", ["coherent", "silent", "interpolated"])
-def test_lines_formed_one_after_the_other_are_those_of_the_whole(form, family):
+def test_lines_formed_one_after_the_other_are_those_of_the_whole(form, family, monkeypatch):
+    monkeypatch.setattr(lines_module, "MANY", 1.0)
     data = families.FAMILIES[family][0](0)
     whole = quadratic.quadratic(SecondMoments.from_data(*data, form=form)).gram.copy()
     lines = quadratic.quadratic(SecondMoments.from_data(*data, form=form)).lines
@@ -193,6 +195,38 @@ def test_lines_formed_one_after_the_other_are_those_of_the_whole(form, family):
         assert np.array_equal(np.flatnonzero(lines.formed), np.sort(order[: len(lines.formed.nonzero()[0])]))
         assert np.abs(lines.lines[inside] - whole[inside]).max() <= TOLERANCE * np.abs(whole).max()
     assert np.abs(lines.whole() - whole).max() <= TOLERANCE * np.abs(whole).max()
+
+
+def test_from_a_quarter_of_the_lines_on_all_are_formed():
+    """Whatever lines were there before: they are then those of the whole, to the last bit."""
+    data = random_data((1, 6, 7), 1)
+    moments = [SecondMoments.from_data(*data, form="samples") for _ in range(2)]
+    whole, lines = quadratic.quadratic(moments[0]).gram, quadratic.quadratic(moments[1]).lines
+    few = int(lines_module.MANY * lines.coordinates.n_blocks) - 1
+    lines.form(np.arange(few))
+    assert lines.formed.sum() == few > 1
+    lines.form(np.array([few, few + 1]))
+    assert lines.formed.all()
+    assert np.array_equal(lines.lines, whole)
+
+
+@pytest.mark.parametrize("width", [7, 8])
+def test_columns_in_which_no_image_has_anything_are_silent(width):
+    """Images that equal their reflection have real spectra; what the DFT leaves of the imaginary parts is dropped."""
+    images, targets = random_data((2, 9 if width == 7 else 8, width), 2)
+    even = 0.5 * (images + np.roll(images[:, :, ::-1, ::-1], 1, axis=(2, 3)))
+    quad = quadratic.quadratic(SecondMoments.from_data(even, targets, form="samples"))
+    columns, channels = quad.coordinates, 2
+    real = np.arange(columns.size) - columns.starts[columns.block_of_column] < channels
+    assert np.array_equal(quad.lines.seen, real)
+    assert np.array_equal(quad.lines.widths, np.full(columns.n_blocks, channels))
+    assert not quad.cross[:, ~real].any()
+    assert not quad.gram[~real].any()
+    dense = quadratic.quadratic(SecondMoments.from_data(even, targets, form="dense")).gram
+    assert np.abs(quad.gram - dense).max() <= TOLERANCE * np.abs(dense).max()
+    plain = quadratic.quadratic(SecondMoments.from_data(images, targets, form="samples")).lines
+    assert plain.seen.all()
+    assert np.array_equal(plain.widths, np.diff(columns.starts))
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -241,6 +275,7 @@ def test_products_are_those_with_the_gram_matrix_however_they_are_made(family, f
         monkeypatch.setattr(quadratic, "LARGEST_GRAM", 4)
     values = np.random.default_rng(2).standard_normal((3, quad.coordinates.size))
     if way == "some lines":
+        monkeypatch.setattr(lines_module, "MANY", 1.0)
         inside = np.isin(quad.coordinates.block_of_column, [1, 2])
         values[:, ~inside] = 0.0
         if not moments.statistics.dense:
@@ -255,8 +290,8 @@ def test_products_are_those_with_the_gram_matrix_however_they_are_made(family, f
 
 
 def test_a_gram_matrix_too_large_to_be_formed_is_refused(monkeypatch):
-    problem = random_problem((1, 4, 4), form="samples", n=5)
     monkeypatch.setattr(quadratic, "LARGEST_GRAM", 8)
+    problem = random_problem((1, 4, 4), form="samples", n=5)
     with pytest.raises(ArgumentError, match=r"16 Fourier coefficients, expected at most 8 .*method='proximal'"):
         solve(problem, method="coordinate")
 

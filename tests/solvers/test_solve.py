@@ -373,3 +373,14 @@ def test_solutions_of_any_problem(kind, shape, c, k, depth, share, seed):
             assert solution.objective <= problem.objective_of(other) + slack
     if depth <= 2:  # deeper ones may come with a proof of their own
         assert certify(problem, solution.predictor).gap == solution.certificate.gap
+
+
+def test_a_second_search_on_the_same_moments_finds_the_same_bits():
+    """Lines of Σ^xx that the first one formed are there already: they must be the same lines."""
+    rng = np.random.default_rng(0)
+    images, targets = rng.standard_normal((60, 1, 14, 14)), rng.standard_normal((60, 1))
+    moments = SecondMoments.from_data(images, targets, form="samples")
+    problem = families.with_share(RegularizedProblem(moments, depth=3, lam=1.0), 0.1)
+    first, second = (solve(problem, method="search", n_starts=3, throw=False).predictor for _ in range(2))
+    assert first.any()
+    assert np.array_equal(first, second)

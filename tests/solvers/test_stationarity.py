@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lineardyn.moments import SecondMoments
-from solvers import RegularizedProblem
-from solvers.stationarity import Point, prox_blocks, shrink
+from solvers import RegularizedProblem, lambda_max
+from solvers.stationarity import Point, _reals, prox_blocks, shrink
+from tests.solvers import families
 from tests.solvers import regularised as known
 from tests.solvers.test_curvature import problem_of, smooth_part, some_point
 
@@ -109,6 +110,36 @@ def test_gains_are_what_the_objective_loses_and_no_search_finds_more(c, k, depth
                 assert gain == pytest.approx(lost, abs=1e-12)
             else:
                 assert lost <= gains[b] + 1e-9
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4, 7])
+def test_a_block_is_held_exactly_up_to_its_jump(depth):
+    """Σ^xx the identity: zero is left at the λ that is proven to be enough, and not above."""
+    problem = families.make_problem("tied", depth)
+    for share, left in ((1 + 1e-6, 0), (1 - 1e-6, 1)):
+        point = Point.of(problem.with_lam(share * lambda_max(problem)), np.zeros(problem.quadratic.cross.shape))
+        held = point._held(_reals(point.slope_blocks))
+        assert np.count_nonzero(~held) == left
+        assert np.count_nonzero(point.gains()[0] > 0) == left
+
+
+@pytest.mark.parametrize("depth", [2, 3, 5])
+@pytest.mark.parametrize(("c", "k"), [(1, 1), (2, 2)])
+def test_what_is_held_has_nothing_to_gain(c, k, depth, monkeypatch):
+    """The same gains without it; some blocks are held and some, which are not zero, must not be."""
+    problem = problem_of((4, 4), c, k, depth, lam=0.8)
+    values = 0.02 * np.random.default_rng(0).standard_normal(problem.quadratic.cross.shape)
+    values[:, problem.coordinates.block_of_column % 2 == 0] = 0.0
+    point = Point.of(problem, values)
+    gains, places = point.gains()
+    monkeypatch.setattr(Point, "_held", lambda self, pull: np.zeros(len(pull), dtype=bool))
+    all_gains, all_places = point.gains()
+    assert np.allclose(gains, all_gains, rtol=0, atol=1e-14)
+    assert np.allclose(places, all_places, rtol=0, atol=1e-14)
+    monkeypatch.undo()
+    held = point._held(_reals(point.slope_blocks))
+    assert held.any()
+    assert (gains[point.ranks > 0] > 0).any()
 
 
 def _like(rng, block):
