@@ -52,8 +52,8 @@ def page(claims: Sequence[Claim]) -> str:
         "# The ledger",
         "",
         "Written by `python -m proofs_check list --markdown`; a test keeps it current. `python -m proofs_check check "
-        "ID` tries a claim, `report` shows each with its residuals, worst case and planted errors. A check never proves: "
-        "*proved* says that a proof is known, *observed* that there is none.",
+        "ID` tries a claim, `report` shows each with its residuals, worst case and planted errors. A check never "
+        "proves: *proved* says that a proof is known, *observed* that there is none.",
     ]
     false = [claim for claim in claims if claim.expected is Outcome.REFUTED]
     lines += _part("False, each with a witness", false)
