@@ -118,7 +118,8 @@ class _Landscape:
         self.claim = claim
         self.mutant = mutant
         self.instance = {name: value for name, value in instance.items() if name != "text"}
-        arrays = [np.asarray(self.instance[name]) for name in claim.attacked]
+        self.names = [name for name in claim.attacked if name in self.instance]
+        arrays = [np.asarray(self.instance[name]) for name in self.names]
         self.complex = [np.iscomplexobj(array) for array in arrays]
         self.shapes = [array.shape for array in arrays]
         parts = [_as_reals(array) for array in arrays]
@@ -134,7 +135,7 @@ class _Landscape:
     def arrays(self, x: Floats) -> dict[str, NDArray[Any]]:
         """The attacked arrays of points ``(n, entries)``, each brought back to an allowed norm."""
         found: dict[str, NDArray[Any]] = {}
-        for i, name in enumerate(self.claim.attacked):
+        for i, name in enumerate(self.names):
             part = x[:, self.cuts[i] : self.cuts[i + 1]] * self._unit(i)
             norms = np.linalg.norm(part, axis=1, keepdims=True)
             size = self.sizes[i] if self.sizes[i] > 0 else 1.0

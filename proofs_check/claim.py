@@ -124,7 +124,7 @@ class Claim:
         tolerance in float64, so that round-off refutes nothing.
     attacked
         The arrays of an instance that an adversary may move to raise the residual (:mod:`proofs_check.adversary`);
-        the hypotheses must hold whatever their entries are.
+        the hypotheses must hold whatever their entries are. An instance may lack some, as a shallow network does.
     symbolic
         ``symbolic(**formula)`` returns expressions of sympy that are zero if the statement is true: the exact form,
         of small cases or of all.

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, target
+from hypothesis import given, target
 from hypothesis import strategies as st
 
 from lineardyn.errors import ArgumentError, ComputationError, Status
@@ -184,7 +184,7 @@ def test_signed_residuals():
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"claim": "parseval", "n_starts": 1, "rng": 0}, "claim is 'parseval', which names no arrays"),
+        ({"claim": "sigmoid", "n_starts": 1, "rng": 0}, "claim is 'sigmoid', which names no arrays"),
         ({"claim": "horn", "n_starts": 0, "rng": 0}, "n_starts is 0"),
         ({"claim": "horn", "n_starts": 1, "rng": -1}, "rng is -1"),
         (
@@ -203,7 +203,6 @@ def test_bad_calls_name_the_argument(arguments, text):
 
 
 @pytest.mark.parametrize("claim_id", TRUE)
-@settings(max_examples=20, deadline=None)
 @given(seed=seeds, other=seeds, share=st.floats(0.0, 1.0), row=st.integers(0, 31))
 def test_target_drives_the_ratio_up_and_the_claim_holds(claim_id, seed, other, share, row):
     """Attacked arrays between those of two instances of one shape; the search is told how near they come."""
@@ -211,7 +210,7 @@ def test_target_drives_the_ratio_up_and_the_claim_holds(claim_id, seed, other, s
     batch = claim.draw(np.random.default_rng(seed), 32)
     noise = np.random.default_rng(other)
     moved = dict(batch)
-    for name in claim.attacked:
+    for name in (name for name in claim.attacked if name in batch):
         array = batch[name]
         step = noise.standard_normal(array.shape) + 0j
         if array.dtype.kind == "c":
