@@ -58,30 +58,37 @@ def balance_layers(
     weights: Sequence[Floats], biases: Sequence[Floats], *, together: Collection[int] = (), max_sweeps: int = 200
 ) -> tuple[list[Floats], list[Floats]]:
     """Balanced copies; the channels of the hidden layers in ``together`` (1 is the first) share one factor."""
-    ws, bs = [np.array(w) for w in weights], [np.array(b) for b in biases]
-    before = _filter_norm(ws, bs)
+    axes = tuple(range(1, weights[0].ndim - 1))
+    squares, offsets = [(w**2).sum(axis=axes) for w in weights], [np.square(b) for b in biases]
+    scales = [np.ones(weights[0].shape[-1]), *(np.ones(len(w)) for w in weights)]
+    before = _filter_norm(squares, offsets)
     for _ in range(max_sweeps):
-        for layer in range(1, len(ws)):
-            _balance_layer(ws, bs, layer, layer in together)
-        after = _filter_norm(ws, bs)
+        for layer in range(1, len(squares)):
+            scales[layer] *= _balance_layer(squares, offsets, layer, layer in together)
+        after = _filter_norm(squares, offsets)
         if before - after <= _GAIN * before:
             break
         before = after
-    return ws, bs
+    column = (-1, *(1,) * (weights[0].ndim - 1))
+    ws = [scales[i + 1].reshape(column) * w / scales[i] for i, w in enumerate(weights)]
+    return ws, [scale * b for scale, b in zip(scales[1:], biases, strict=True)]
 
 
-def _balance_layer(ws: list[Floats], bs: list[Floats], layer: int, together: bool) -> None:
-    """In place; a channel without input or without readers keeps its scale."""
-    into = (ws[layer - 1] ** 2).sum(axis=tuple(range(1, ws[layer - 1].ndim))) + bs[layer - 1] ** 2
-    out = (ws[layer] ** 2).sum(axis=tuple(range(ws[layer].ndim - 1)))
+def _balance_layer(squares: list[Floats], offsets: list[Floats], layer: int, together: bool) -> Floats:
+    """Scales of one layer's channels, applied to ``squares (C_out, C_in)`` of filters and to those of biases in place.
+
+    A channel without input or without readers keeps its scale.
+    """
+    into, out = squares[layer - 1].sum(axis=1) + offsets[layer - 1], squares[layer].sum(axis=0)
     if together:
         into, out = np.full_like(into, into.sum()), np.full_like(out, out.sum())
     alive = (into > 0.0) & (out > 0.0)
     scale = np.where(alive, np.where(alive, out, 1.0) / np.where(alive, into, 1.0), 1.0) ** 0.25
-    ws[layer - 1] *= scale.reshape(-1, *(1,) * (ws[layer - 1].ndim - 1))
-    bs[layer - 1] *= scale
-    ws[layer] /= scale
+    squares[layer - 1] *= scale[:, None] ** 2
+    offsets[layer - 1] *= scale**2
+    squares[layer] /= scale**2
+    return np.asarray(scale)
 
 
-def _filter_norm(ws: Sequence[Floats], bs: Sequence[Floats]) -> float:
-    return sum(float((w**2).sum()) for w in ws) + sum(float((b**2).sum()) for b in bs)
+def _filter_norm(squares: Sequence[Floats], offsets: Sequence[Floats]) -> float:
+    return sum(float(w.sum()) for w in squares) + sum(float(b.sum()) for b in offsets)

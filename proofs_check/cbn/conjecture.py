@@ -26,8 +26,9 @@ from scipy.optimize import minimize
 from lineardyn.errors import ArgumentError
 from lineardyn.validation import Rng, as_generator, check_choice, check_count, check_number
 from proofs_check.cbn.balancing import balance
-from proofs_check.cbn.construction import as_network, build_bottleneck, filters_of_blocks
+from proofs_check.cbn.construction import as_network, build_bottleneck
 from proofs_check.cbn.network import CyclicCNN
+from proofs_check.cbn.spectrum import filters_of_blocks
 
 __all__ = ["ConjectureSearch", "Trial", "penalised_cost", "search_counterexample", "star_map"]
 

@@ -22,8 +22,9 @@ from proofs_check.cbn.arguments import check_slope
 from proofs_check.cbn.balancing import balance_layers
 from proofs_check.cbn.network import CyclicCNN
 from proofs_check.cbn.pooling import check_pooling, reflect
+from proofs_check.cbn.spectrum import counted, filters_of_blocks, symmetric_svd
 
-__all__ = ["Bottleneck", "as_network", "build_bottleneck", "filters_of_blocks"]
+__all__ = ["Bottleneck", "as_network", "build_bottleneck"]
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
@@ -70,7 +71,6 @@ class _Request:
 
     radius: float
     inner_bound: float | None
-    tol: float
 
 
 @dataclass(frozen=True)
@@ -169,9 +169,11 @@ def build_bottleneck(
     cut = check_number("tol", tol, minimum=0.0, maximum=0.5)
     if inner_bound is not None:
         inner_bound = check_number("inner_bound", inner_bound, minimum=0.0)
-    kinds = ("dc", "biases") if choice == "auto" else (choice,)
-    built = [_assemble(g, h, layers, kind, _Request(rho, inner_bound, cut)) for kind in kinds]
-    return min(built, key=lambda b: b.network.norm())
+    factors = _singular(h.operator_blocks()[0] @ g.operator_blocks()[-1], cut)
+    free = bool(factors.ranks.flat[0]) or g.slope == 1.0  # an offset costs nothing, or is not needed
+    kinds = (choice,) if choice != "auto" else ("dc",) if free else ("dc", "biases")
+    built = [_assemble(g, h, layers, kind, factors, _Request(rho, inner_bound)) for kind in kinds]
+    return min(built, key=lambda b: b.intercept + layers * b.cost_per_layer)
 
 
 def _checked(
@@ -223,12 +225,6 @@ def as_network(
     return CyclicCNN([filters_of_blocks(blocks)], pooling=pooling, slope=slope)
 
 
-def filters_of_blocks(blocks: NDArray[np.complex128] | Floats) -> Floats:
-    """The real filter ``(C_out, *grid, C_in)`` whose unnormalised DFT is ``blocks (*grid, C_out, C_in)``."""
-    pixels = np.fft.ifftn(blocks, axes=tuple(range(blocks.ndim - 2))).real
-    return np.ascontiguousarray(np.moveaxis(pixels, -2, 0))
-
-
 def _reach(g: CyclicCNN, radius: float) -> float:
     """A bound of ``‖α‖`` before the last layer of g over ``‖x‖ ≤ radius``: neither M nor the activation enlarges."""
     bound = radius
@@ -238,16 +234,14 @@ def _reach(g: CyclicCNN, radius: float) -> float:
     return bound
 
 
-def _assemble(g: CyclicCNN, h: CyclicCNN, depth: int, kind: str, request: _Request) -> Bottleneck:
-    """The network with one way to stay away from the kink."""
+def _assemble(g: CyclicCNN, h: CyclicCNN, depth: int, kind: str, factors: _Singular, request: _Request) -> Bottleneck:
+    """The network with one way to stay away from the kink; ``factors`` of h's first filter after g's last."""
     m = g.pooling
     positive = "none" if g.slope == 1.0 else kind
-    last, first = g.operator_blocks()[-1], h.operator_blocks()[0]
-    factors = _singular(first @ last, request.tol)
     ranks = factors.ranks.copy()
     if ranks.flat[0] and positive == "biases":
         positive = "dc"
-    joint = _joint(factors, first, positive, _reach(g, request.radius), request.inner_bound)
+    joint = _joint(factors, h.operator_blocks()[0], positive, _reach(g, request.radius), request.inner_bound)
     if positive == "dc":
         ranks.flat[0] = max(1, int(ranks.flat[0]))
     cost = float((ranks / m**2).sum())
@@ -284,18 +278,10 @@ def _first_bias(g: CyclicCNN, h: CyclicCNN) -> Floats:
 def _singular(product: Complexes, tol: float) -> _Singular:
     """``U S V`` at each frequency, conjugate at conjugate ones, real where ω = -ω; what is dropped is 0 in S."""
     grid = product.shape[:-2]
-    flat = product.reshape(-1, *product.shape[-2:])
-    partner = reflect(np.arange(len(flat)).reshape(grid), range(len(grid))).ravel()
-    u, s, v = np.linalg.svd(flat, full_matrices=False)
-    own = partner == np.arange(len(flat))
-    u_real, _, v_real = np.linalg.svd(flat[own].real, full_matrices=False)
-    u[own], v[own] = u_real, v_real
-    for i in np.flatnonzero(partner < np.arange(len(flat))):
-        u[i], s[i], v[i] = u[partner[i]].conj(), s[partner[i]], v[partner[i]].conj()
-    s = np.where(s > tol * s.max(initial=0.0), s, 0.0)
-    shape = (*grid, -1)
+    u, s, v = symmetric_svd(product)
+    s = np.where(counted(s, tol), s, 0.0)
     ranks = np.asarray((s > 0.0).sum(axis=-1).reshape(grid), dtype=np.int64)
-    return _Singular(u.reshape(*grid, *u.shape[1:]), s.reshape(shape), v.reshape(*grid, *v.shape[1:]), ranks)
+    return _Singular(u.reshape(*grid, *u.shape[1:]), s.reshape(*grid, -1), v.reshape(*grid, *v.shape[1:]), ranks)
 
 
 def _joint(factors: _Singular, first: Complexes, positive: str, reach: float, inner_bound: float | None) -> _Joint:

@@ -12,14 +12,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.errors import ArgumentError
 from lineardyn.validation import check_count, check_number
 from proofs_check.cbn.network import CyclicCNN
 from proofs_check.cbn.pooling import check_pooling
-from proofs_check.cbn.spectrum import RANK_TOLERANCE, check_blocks, counted, singular_values, symmetric_svd
+from proofs_check.cbn.spectrum import (
+    RANK_TOLERANCE,
+    check_blocks,
+    counted,
+    filters_of_blocks,
+    singular_values,
+    symmetric_svd,
+)
 
 __all__ = ["CostExpansion", "cost_expansion", "linear_network", "representation_cost", "schatten_cost"]
 
@@ -192,19 +198,14 @@ def linear_network(
     middle = _padded(sigma[:, :, None] * np.eye(rank), hidden, hidden)
     last = _padded(sign * u[:, :, :rank] * sigma[:, None, :], u.shape[1], hidden)
     layers = [a.reshape(-1, *a.shape[-2:])] if count == 1 else [first, *[middle] * (count - 2), last]
-    return CyclicCNN([_filter(layer, grid) for layer in layers], pooling=None if count == 1 else pooling, slope=1.0)
+    filters = [filters_of_blocks(layer.reshape(*grid, *layer.shape[1:])) for layer in layers]
+    return CyclicCNN(filters, pooling=None if count == 1 else pooling, slope=1.0)
 
 
 def _padded(block: NDArray[np.complex128], rows: int, columns: int) -> NDArray[np.complex128]:
     out = np.zeros((len(block), rows, columns), dtype=np.complex128)
     out[:, : block.shape[1], : block.shape[2]] = block
     return out
-
-
-def _filter(blocks: NDArray[np.complex128], grid: tuple[int, ...]) -> Floats:
-    """The real filter ``(C_out, *grid, C_in)`` of blocks over flat frequencies."""
-    hat = np.moveaxis(blocks.reshape(*grid, *blocks.shape[1:]), -2, 0)
-    return np.ascontiguousarray(scipy.fft.ifftn(hat, axes=tuple(range(1, hat.ndim - 1))).real)
 
 
 def _check_tolerance(value: float) -> float:

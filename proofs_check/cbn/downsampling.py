@@ -1,11 +1,13 @@
 r"""Down-sampling by s: which layers may run on every s-th pixel, and what that costs.
 
 Every s-th pixel of an image determines it exactly if its frequencies have ``|ω| < n/(2s)``; at equality the sine is
-lost (``x = (0, 1, 0, -1)``, s = 2). So identity layers may run on n/s pixels if and only if the bottleneck is
-band-limited. Any network without pooling may, with more channels: the phases ``x'[(c, r), j] = x[c, s j + r]`` turn it
-into one whose hidden layers live on n/s pixels, with the same function and the same operator norm, so ``R_s ≤ R`` for
-widths that are free; in the filter convention it costs s times more, since the operator has n/s copies of a filter and
-not n [theory, section 4; Wen & Jacot, reconstructed: the paper's own formulas were not available].
+lost (``x = (0, 1, 0, -1)``, s = 2). So identity layers may run on n/s pixels if the bottleneck is band-limited. That is
+not necessary: ω is read as ``ω mod n/s``, and it suffices that nothing else that occurs is read as the same (±3 alone
+of n = 8 at s = 2). Any network without pooling may, with more channels: the phases ``x'[(c, r), j] = x[c, s j + r]``
+turn it into one whose hidden layers live on n/s pixels, with the same function and the same operator norm, so ``R_s ≤
+R`` for widths that are free; in the filter convention it costs ``s^d`` times as much on a grid of d dimensions, less
+``(s^d - 1)‖b_L‖²``, since the operator has ``n/s^d`` copies of a filter and not n [theory, section 4, corrected: there
+the band is said to be necessary; Wen & Jacot, reconstructed: the paper's own formulas were not available].
 """
 
 from __future__ import annotations
@@ -30,12 +32,12 @@ Function = Callable[[Floats], ArrayLike]
 
 @dataclass(frozen=True)
 class Downsampling:
-    """Whether a bottleneck may live on every s-th pixel, and what the coarse form is.
+    """Whether a bottleneck is band-limited, so that it may live on every s-th pixel, and what the coarse form is.
 
     Attributes
     ----------
     possible
-        The answer; ``bool(result)`` is the same.
+        Whether all frequencies that occur are below ``n/(2s)``, which suffices; ``bool(result)`` is the same.
     reason
         It in one sentence, with the frequency that is in the way.
     stride
@@ -45,8 +47,8 @@ class Downsampling:
     layers
         Hidden layers l of a network whose pre-activations are band-limited.
     coarse
-        Of blocks: the blocks on the coarse grid, or ``None`` if impossible. Of a network: its :func:`polyphase` form,
-        or ``None`` where there is none. Of a function: ``None``.
+        Of blocks: the blocks on the coarse grid, or ``None`` if not band-limited. Of a network: its :func:`polyphase`
+        form, or ``None`` where there is none. Of a function: ``None``.
     """
 
     possible: bool
@@ -63,7 +65,11 @@ class Downsampling:
 def can_downsample(
     bottleneck: CyclicCNN | ArrayLike | Function, stride: int, *, samples: ArrayLike | None = None, tol: float = 1e-10
 ) -> Downsampling:
-    """Whether identity layers may run on every ``stride``-th pixel: if and only if all frequencies ``|ω| < n/(2s)``.
+    """Whether all frequencies are ``|ω| < n/(2s)``, so that identity layers may run on every ``stride``-th pixel.
+
+    The condition suffices. One channel that holds every frequency up to its highest needs it; where nothing that occurs
+    is confused with anything else, as with ±3 alone of n = 8 at s = 2, every s-th pixel determines the image without it
+    (claim ``coarse-bottleneck``), though not by :func:`interpolate`.
 
     Parameters
     ----------
@@ -151,7 +157,7 @@ def polyphase(network: CyclicCNN, stride: int) -> CyclicCNN:
 
     ``w'_1[(o,r), m] = w_1[o, m+r]``, ``w'_l[(o,r), j, (c,r')] = w_l[o, s j + r - r', c]``, ``w'_L[o, m, (c,r)] =
     w_L[o, m-r, c]``; the biases of hidden layers once for each phase. A network with strides ``(s, 1, .., 1, -s)``, of
-    the same operator norm; its filter norm is s times that of the network, less ``(s-1)‖b_L‖²`` (``s²`` on 2-D grids).
+    the same operator norm; its filter norm is s times that of the network, less ``(s-1)‖b_L‖²`` (``s²`` for s in 2-D).
 
     Raises
     ------

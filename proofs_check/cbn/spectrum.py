@@ -12,7 +12,15 @@ from lineardyn.errors import ArgumentError
 from lineardyn.validation import check_finite
 from proofs_check.cbn.pooling import reflect
 
-__all__ = ["RANK_TOLERANCE", "check_blocks", "conjugate_places", "counted", "singular_values", "symmetric_svd"]
+__all__ = [
+    "RANK_TOLERANCE",
+    "check_blocks",
+    "conjugate_places",
+    "counted",
+    "filters_of_blocks",
+    "singular_values",
+    "symmetric_svd",
+]
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
@@ -53,6 +61,12 @@ def check_blocks(blocks: ArrayLike, name: str = "blocks") -> Complexes:
 def conjugate_places(grid: tuple[int, ...]) -> NDArray[np.intp]:
     """Flat index of ``-ω`` for each flat index of ω."""
     return reflect(np.arange(math.prod(grid)).reshape(grid), range(len(grid))).ravel()
+
+
+def filters_of_blocks(blocks: Complexes | Floats) -> Floats:
+    """The real filter ``(C_out, *grid, C_in)`` whose unnormalised DFT is ``blocks (*grid, C_out, C_in)``."""
+    pixels = np.fft.ifftn(blocks, axes=tuple(range(blocks.ndim - 2))).real
+    return np.ascontiguousarray(np.moveaxis(pixels, -2, 0))
 
 
 def singular_values(matrices: NDArray[Any]) -> Floats:

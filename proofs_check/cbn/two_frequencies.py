@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.errors import ArgumentError
 from lineardyn.validation import Rng, as_generator, check_array, check_count
-from proofs_check.cbn.construction import filters_of_blocks
 from proofs_check.cbn.network import CyclicCNN
+from proofs_check.cbn.spectrum import filters_of_blocks
 
 __all__ = ["Interpolant", "TwoFrequencyFactorization", "two_frequency_factorization"]
 
@@ -176,22 +176,22 @@ def _projections(u: Floats, x: Floats) -> Floats:
 
 def _interpolant(points: Floats, values: Floats, rng: np.random.Generator, count: int) -> Interpolant:
     """``φ(⟨u, T_{-p}x_k⟩) = values[k, :, p]``, with the direction of the largest smallest gap."""
-    best, widest = np.zeros(points.shape[1:]), -1.0
-    sizes = np.repeat(np.sqrt((points**2).sum(axis=(1, 2))), points.shape[-1])  # round-off is a share of these
-    for u in rng.standard_normal((count, *points.shape[1:])):
-        v = _projections(u, points).ravel()
-        order = np.argsort(v)
-        gap = float((np.diff(v[order]) / np.maximum(sizes[order][1:], sizes[order][:-1])).min(initial=np.inf))
-        if gap > widest:
-            best, widest = u, gap
+    directions = rng.standard_normal((count, *points.shape[1:]))
+    shifted = _shifts(points).reshape(-1, points[0].size)  # all T_t x_k, of the same norm for all t
+    sizes = np.sqrt((shifted**2).sum(axis=1))  # round-off is a share of these
+    v = directions.reshape(count, -1) @ shifted.T
+    order = np.argsort(v, axis=1)
+    larger = np.maximum(sizes[order][:, 1:], sizes[order][:, :-1])
+    gaps = (np.diff(np.take_along_axis(v, order, axis=1), axis=1) / larger).min(axis=1)
+    best, widest = directions[int(np.argmax(gaps))], float(gaps.max())
     if widest <= _APART:
         raise ArgumentError(
             f"samples has {points.shape[0]} orbits that no direction out of {count} tells apart in float64, expected "
             f"points further apart: take fewer samples or raise n_directions"
         )
-    v = _projections(best, points).ravel()
-    order = np.argsort(v)
-    return Interpolant(best, v[order], values.transpose(0, 2, 1).reshape(v.size, -1)[order])
+    knots = _projections(best, points).ravel()
+    places = np.argsort(knots)
+    return Interpolant(best, knots[places], values.transpose(0, 2, 1).reshape(knots.size, -1)[places])
 
 
 def _check_symmetry(x: Floats) -> None:

@@ -27,9 +27,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.errors import ArgumentError
 from lineardyn.validation import check_count, check_number
-from proofs_check.cbn.construction import Bottleneck, build_bottleneck, filters_of_blocks
+from proofs_check.cbn.construction import Bottleneck, build_bottleneck
 from proofs_check.cbn.network import CyclicCNN
 from proofs_check.cbn.pooling import check_pooling
+from proofs_check.cbn.spectrum import filters_of_blocks
 
 __all__ = ["WindingCode", "winding_code"]
 

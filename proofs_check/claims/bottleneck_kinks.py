@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from proofs_check.cbn.winding import winding_code
-from proofs_check.claim import Claim, Kind, excess
-from proofs_check.claims.bottleneck_bounds import ACTIVATION, KEPT_REASON, STRONGER, surplus
-from proofs_check.claims.bottleneck_construction import dense_norm, evaluate
+from proofs_check.claim import Claim, excess
+from proofs_check.claims.bottleneck_bounds import ACTIVATION, KEPT_REASON, STRONGER
 from proofs_check.claims.cyclic_space import (
     NETWORK,
     balanced_filters,
@@ -54,6 +52,8 @@ def kinked_sides(instance: Instance, **formula: float) -> tuple[Any, Any]:
     """The weighted bound of A2 at a constant image where two neurons a layer are at their kink, and ``‖θ‖²``.
 
     One channel of the image is 0; f is differentiable there all the same, as its two neurons add up to a linear map.
+    It holds by A2 for the other channels, and for the pairs since ``(d² + e²)(1/d² + 1/e²) ≥ 4 ≥ (1 + a)²``: a layer
+    that passes ``(1 + a) z`` on costs at least what a linear one does; means over the layers as for linear networks.
     """
     network = kinked_network(instance)
     weights, grid = network["weights"], instance["grid"]
@@ -96,40 +96,18 @@ def draw_kinked(rng: np.random.Generator, n: int) -> Instance:
     return {**network, "chain": gain[:, None, None] * chain, "sizes": sizes}
 
 
-def draw_winding(rng: np.random.Generator) -> Instance:
-    """Pooling that favours ±1 over ±2, a depth and images of norm ≤ 1."""
-    images = rng.standard_normal((4, 1, 5))
-    return {
-        "m": np.array([rng.uniform(0.92, 1.0), rng.uniform(0.2, 0.33)]),
-        "depth": int(rng.integers(200, 240)),
-        "images": images / np.linalg.norm(images, axis=-1, keepdims=True) * rng.uniform(0, 1, (4, 1, 1)),
-    }
-
-
-def winding_sides(instance: Instance, *, frequency: int = 2, factor: float = 2.0, size: float = 1.0) -> tuple[Any, Any]:
-    """Norm of a ReLU network by dense matrices, over the least norm of linear ones, and its error as a map; 1 and 0."""
-    (first, second), depth, images = instance["m"], instance["depth"], instance["images"]
-    built = winding_code(np.array([1.0, first, second, second, first])).build(depth).network
-    waves = np.cos(2 * np.pi * 2 * (np.arange(5)[:, None] - np.arange(5)) / 5) * 2 / 5
-    wanted = size * images @ waves
-    error = float(np.abs(evaluate(built, images) - wanted).max())
-    linear = depth * factor * (first if frequency == 1 else second) ** (-2 * (depth - 1) / depth)
-    return [dense_norm(built) / linear, error], [1.0, 1e-9]
-
-
 KINK_CLAIMS = (
     Claim(
         id="frequency-bound-at-kinks",
         title="A2 where pairs of neurons are at their kink",
         statement="‖θ‖² ≥ L Σ_ω |m_ω|^{-2(L-1)/L} Σ_i s_i(Ĵ_ω)^{2/L} where one channel passes pairs at their kink",
-        source="the caveat to Wen & Jacot's bound, reconstructed; seen, not proved; false for others (winding-code)",
+        source="new: where Wen & Jacot's bound, reconstructed, needs no condition; false for others (winding-code)",
         hypotheses=(
             ACTIVATION,
             *NETWORK,
             "x̄ constant; one channel passes through pairs σ(d z), σ(-e z), z = 0, so that f is differentiable there",
         ),
         expected=Outcome.NOT_REFUTED,
-        kind=Kind.OBSERVED,
         mutants={**STRONGER, "|m|^{-3} for |m|^{-2}": {"pooling_power": 3.0}},
         tolerance=1e-9,
         tolerance_reason=KEPT_REASON,
@@ -139,28 +117,5 @@ KINK_CLAIMS = (
         quantity="the bound, and ‖θ‖²:",
         batched=True,
         attacked=("weights", "chain", "sizes"),
-    ),
-    Claim(
-        id="winding-code",
-        title="A ReLU network may compute a linear map below the cost of all linear ones",
-        statement=(
-            "five pixels, f the projection on ±2, m_1 ≥ 0.92, m_2 ≤ 0.33: some ReLU network of L ≥ 200 layers has "
-            "‖θ‖² < 2L|m_2|^{-2(L-1)/L} and is f for ‖x‖ ≤ 1; its neurons are at their kink at constant images"
-        ),
-        source="new: A2 (Wen & Jacot, reconstructed) needs its condition",
-        hypotheses=("ReLU, pooling (1, m_1, m_2, m_2, m_1)", "‖x‖ ≤ 1"),
-        expected=Outcome.NOT_REFUTED,
-        mutants={
-            "below the cost at ±1 (m_1 for m_2)": {"frequency": 1},
-            "of one frequency (1 for 2)": {"factor": 1.0},
-            "1.01 f": {"size": 1.01},
-        },
-        tolerance=1e-9,
-        tolerance_reason="round-off of 240 layers on an offset some times the signal: 1e-11 seen; 1e-9 counts as none",
-        draw=draw_winding,
-        sides=winding_sides,
-        distance=surplus,
-        quantity="‖θ‖² over the linear cost, or error:",
-        max_instances=6,
     ),
 )

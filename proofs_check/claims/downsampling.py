@@ -181,7 +181,7 @@ DOWNSAMPLING_CLAIMS = (
         title="Without pooling, a coarser grid costs nothing",
         statement=(
             "x'[(c, r), j] = x[c, sj + r] turns a network into one with hidden layers on n/s pixels, the same function "
-            "and ‖θ‖²; in the filter convention it costs s times as much (s^d in d dimensions)"
+            "and ‖θ‖²; in the filter convention it costs s times as much (s^d in d dimensions, b_L apart)"
         ),
         source=RECONSTRUCTED,
         hypotheses=(
@@ -211,7 +211,7 @@ DOWNSAMPLING_CLAIMS = (
             "images with x̂_ω ∈ V_ω keep Σ_{ν mod n/s} dim(Σ_{ω ≡ ν} V_ω) dimensions on every s-th pixel: all of them "
             "iff the V_ω of each class are independent; |ω| < n/(2s) suffices and is not necessary"
         ),
-        source="Wen & Jacot, reconstructed, corrected: said to hold if and only if |ω| < n/(2s)",
+        source="Wen & Jacot, reconstructed; new: the reconstruction has it if and only if |ω| < n/(2s)",
         hypotheses=("M = I", "s divides n", "V_{-ω} = conj(V_ω)"),
         expected=Outcome.NOT_REFUTED,
         mutants={"only |ω| < n/(2s) counts": {"rule": "band"}, "all dimensions are kept": {"rule": "all"}},

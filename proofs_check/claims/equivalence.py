@@ -271,7 +271,7 @@ EQUIVALENCE_CLAIMS = (
         id="least-weights",
         title="Real weights that cost the least",
         statement="min Σ_l ‖w_l‖² over real weights of v̂ = L P^{−(L−1)/L} Σ_f ‖v̂_f‖_{S_{2/L}}^{2/L}, attained",
-        source="Godfrey et al. eq 4.10, corrected: printed without P^{−(L−1)/L} (see E3)",
+        source="Godfrey et al. eq 4.10 (B.9), corrected: printed without P^{−(L−1)/L} (see E3)",
         hypotheses=("hidden widths ≥ rank v̂_f", "real images", "any depth"),
         expected=Outcome.NOT_REFUTED,
         mutants={

@@ -1,4 +1,6 @@
-"""The printed statements that are wrong: each is to be refuted, by the same code that does not refute the correction.
+"""The statements as printed that are wrong: each is to be refuted, by the code that does not refute the correction.
+
+Those of Wen & Jacot (E9, E10) are as reconstructed: what the paper prints was not available.
 
 An erratum shares ``sides`` with its corrected claim and differs in the formula alone, so that a fault of the checker
 would show in the corrected claim.
@@ -19,6 +21,7 @@ from proofs_check.claims.arithmetic import exactly
 from proofs_check.claims.bottleneck_bounds import FIRST_REASON, HALVING, correction_sides, draw_scalings, surplus
 from proofs_check.claims.cosines import ALTERNATING, DELAY_REASON, delay_form, delay_sides
 from proofs_check.claims.disjoint import DISJOINT
+from proofs_check.claims.cyclic_space import RECONSTRUCTED
 from proofs_check.claims.downsampling import BAND_REASON, QUARTER, band_sides, draw_sampled
 from proofs_check.claims.equivalence import (
     EQUIVALENCE_REASON,
@@ -111,7 +114,7 @@ ERRATA = (
         id="E3",
         title="The constant of the equivalent penalty",
         statement="min Σ_l ‖w_l‖² over weights of v̂ = L Σ_f ‖v̂_f‖_{S_{2/L}}^{2/L}",
-        source="Godfrey et al. eq 4.10, as printed",
+        source="Godfrey et al. eq 4.10 (B.9 for v̂ of eq 4.4), as printed",
         hypotheses=("hidden widths ≥ rank v̂_f", "real images", "any depth"),
         expected=Outcome.REFUTED,
         kind=Kind.ERRATUM,
@@ -207,7 +210,7 @@ ERRATA = (
         id="E8",
         title="Powers of polar factors for r < 1",
         statement="‖A_1A_2‖_r^r ≤ ‖|A_1|^r |A_2^*|^r‖_1",
-        source="Godfrey et al., the way suggested to conjecture 4.13, read with the left polar factor of A_2",
+        source="Godfrey et al. appendix B.2, after eq B.22, read with the left polar factor of A_2",
         hypotheses=("square matrices, real or complex", "0 < r < 1"),
         expected=Outcome.REFUTED,
         kind=Kind.ERRATUM,
@@ -229,7 +232,7 @@ ERRATA = (
         id="E8-literal",
         title="Powers of polar factors, to the letter",
         statement="‖A_1A_2‖_r^r ≤ ‖H_1^r H_2^r‖_1 with polar factors A_i = U_i H_i",
-        source="Godfrey et al., the way suggested to conjecture 4.13, as printed",
+        source="Godfrey et al. appendix B.2, after eq B.22, as printed (a way suggested, not asserted)",
         hypotheses=("square matrices, real or complex", "any r > 0"),
         expected=Outcome.REFUTED,
         kind=Kind.ERRATUM,
@@ -251,7 +254,7 @@ ERRATA = (
         id="E9",
         title="The first correction bounded by an absolute value",
         statement="R⁽¹⁾(f) ≥ 2|log|Jf|_+|",
-        source="Wen & Jacot, reconstructed: the paper's own formula was not available",
+        source=RECONSTRUCTED,
         hypotheses=("M = I", "f(x) = s_c x_c with channels exchanged and moved, on positive images", "R⁽⁰⁾ = rank Jf"),
         expected=Outcome.REFUTED,
         kind=Kind.ERRATUM,
@@ -270,7 +273,7 @@ ERRATA = (
         id="E10",
         title="Down-sampling exact at the border",
         statement="an image with x̂_ω = 0 for |ω| > n/(2s) is given by every s-th pixel",
-        source="Wen & Jacot, reconstructed: the paper's own formula was not available",
+        source=RECONSTRUCTED,
         hypotheses=("s divides every side", "the condition holds along each axis"),
         expected=Outcome.REFUTED,
         kind=Kind.ERRATUM,

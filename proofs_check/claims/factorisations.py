@@ -230,7 +230,7 @@ FACTOR_CLAIMS = (
         id="variational-identity",
         title="What weight decay costs a predictor",
         statement="Σ_l ‖A_l‖² ≥ L P^{−(L−1)/L} ‖v̂_f‖_{S_{2/L}}^{2/L} if v̂_f = P^{(L−1)/2} B A_{L−1}⋯A_1",
-        source="Godfrey et al. theorem 4.9, corrected: printed without P^{−(L−1)/L}, any widths",
+        source="Godfrey et al. eq B.14, which assumes conjecture 4.13, with the P^{−(L−1)/L} of their v̂; any widths",
         hypotheses=("one frequency", "any depth and widths", "complex factors"),
         expected=Outcome.NOT_REFUTED,
         mutants={

@@ -274,7 +274,7 @@ HOELDER_CLAIMS = (
         id="schatten-hoelder",
         title="Hölder's inequality for Schatten (quasi-)norms",
         statement="‖A_1⋯A_k‖_{S_r} ≤ Π ‖A_i‖_{S_{p_i}}, 1/r = Σ 1/p_i, for all p_i > 0",
-        source="Godfrey et al. conjecture 4.13: a theorem (Shang, Liu, Cheng, arXiv 1606.00668)",
+        source="Godfrey et al. conjecture 4.13 (eq 4.14): a theorem (Shang, Liu, Cheng, arXiv 1606.00668)",
         hypotheses=HOELDER_HYPOTHESES,
         expected=Outcome.NOT_REFUTED,
         mutants={

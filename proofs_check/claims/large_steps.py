@@ -146,9 +146,9 @@ def hessian_sides(
 
 
 def limit_sides(instance: Instance, *, limit: float = 2.0, factor: float = 2.0) -> tuple[Any, Any]:
-    """Whether descent on the quadratic model of the loss stays bounded for 400 steps; and whether ``ηλ_max ≤ 2``.
+    """Whether descent on the loss of the linearised network stays bounded for 400 steps; and whether ``ηλ_max ≤ 2``.
 
-    λ_max of the Hessian is that of ``(2/N) Θ`` on the images.
+    λ_max of its Hessian, which is that of the network at zero loss, is that of ``(2/N) Θ`` on the images.
     """
     count, outputs = len(instance["images"]), instance["images"][0].size
     rows = np.concatenate([parameter_jacobian(instance, image).reshape(-1, outputs).T for image in instance["images"]])
@@ -280,9 +280,14 @@ STEP_CLAIMS = (
     Claim(
         id="hessian-stability",
         title="Descent is stable up to a curvature of 2/η",
-        statement="on the quadratic model of the loss, gradient descent of step η stays bounded iff λ_max(H) ≤ 2/η",
+        statement="where f is linear in the weights gradient descent of step η stays bounded iff λ_max(H) ≤ 2/η",
         source=RECONSTRUCTED + "; standard",
-        hypotheses=(FILTERS, NO_KINK, "ηλ_max is not within 2% of 2"),
+        hypotheses=(
+            FILTERS,
+            NO_KINK,
+            "f to first order in the weights: H as at zero loss",
+            "ηλ_max not within 2% of 2",
+        ),
         expected=Outcome.NOT_REFUTED,
         mutants={"1/η": {"limit": 1.0}, "4/η": {"limit": 4.0}, "1/N for 2/N in H": {"factor": 1.0}},
         tolerance=0.5,
