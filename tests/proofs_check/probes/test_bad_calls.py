@@ -59,7 +59,7 @@ def test_a_model_in_training_mode_is_asked_in_evaluation_mode_and_set_back(probe
     with pytest.warns(UserWarning, match=r"training mode, in which BatchNorm2d compute.*model.eval\(\)") as caught:
         found = probe(model, images)
     assert len(caught) == 1
-    assert caught[0].filename in (__file__, *_lambda_files(probe))
+    assert caught[0].filename == __file__
     assert [part.training for part in model.modules()] == modes
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -67,10 +67,6 @@ def test_a_model_in_training_mode_is_asked_in_evaluation_mode_and_set_back(probe
     again = probe(model.eval(), images)  # which warns of nothing
     for a, b in zip(_numbers(found), _numbers(again), strict=True):
         assert np.array_equal(a, b)
-
-
-def _lambda_files(probe):
-    return (probe.__code__.co_filename,) if probe.__name__ == "<lambda>" else ()
 
 
 def _numbers(found):
@@ -174,7 +170,7 @@ def test_models_that_cannot_be_asked(probe, make, said):
 
 @pytest.mark.parametrize("make", [lambda: Returning(lambda y: y.detach()), lambda: Returning(_without_graph)])
 def test_a_model_without_gradients_is_no_model_that_sees_nothing(make):
-    with pytest.raises(ArgumentError, match="carry no gradient.*quantised, or its forward pass uses no_grad"):
+    with pytest.raises(ArgumentError, match=r"carry no gradient.*quantised, or its forward pass"):
         frequency_sensitivity(make(), images_of(4, 1, 4, 4))
 
 
@@ -197,7 +193,7 @@ def test_models_without_filters():
     dense = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
     with pytest.raises(ArgumentError, match="model has no Conv2d"):
         filter_spectra(dense)
-    with pytest.raises(ArgumentError, match="model is 3, expected a torch.nn.Module"):
+    with pytest.raises(ArgumentError, match=r"model is 3, expected a torch\.nn\.Module"):
         filter_spectra(3)
     with pytest.raises(ArgumentError, match="on the device 'meta'"):
         filter_spectra(good()[0].to("meta"))
@@ -263,7 +259,7 @@ def test_out_of_memory_says_which_batch_to_try(probe, error):
 
 def test_other_errors_of_a_model_are_its_own():
     model = Greedy(1, RuntimeError("something else"))
-    with pytest.raises(RuntimeError, match="^something else$"):
+    with pytest.raises(RuntimeError, match=r"^something else$"):
         frequency_sensitivity(model, images_of(4, 1, 4, 4))
 
 

@@ -107,7 +107,7 @@ def test_a_relu_network_beside_the_theory():
     assert compare_with_theory(model, images, labels, 0.05, depth=3).depth == 3
     left, right = found.plot().axes
     assert np.array_equal(left.lines[1].get_ydata(), found.learned[alive])
-    assert [line.get_label() for line in right.lines][0] == "model"
+    assert right.lines[0].get_label() == "model"
 
 
 def test_a_model_that_has_learned_nothing_has_no_order_and_no_angle():

@@ -77,13 +77,13 @@ def test_more_outputs_than_numbers_go_forward_to_the_same_answer(monkeypatch):
     assert not went
     monkeypatch.undo()
     part = np.concatenate([  # at most 6 outputs: backwards
-        frequency_sensitivity(Some(model, range(i, min(i + 6, 40))), images[:1], basis="pixel").mean[None] ** 2
+        frequency_sensitivity(some_of(model, range(i, min(i + 6, 40))), images[:1], basis="pixel").mean[None] ** 2
         for i in range(0, 40, 6)
     ])  # fmt: skip
     assert close(np.sqrt(part.sum(axis=0)), frequency_sensitivity(model, images[:1], basis="pixel").mean)
 
 
-def Some(model, outputs):  # noqa: N802
+def some_of(model, outputs):
     """The model with some of its outputs."""
 
     class _Some(nn.Module):

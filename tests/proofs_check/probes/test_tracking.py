@@ -85,12 +85,12 @@ def linear_run(weight_decay, widths=(2,)):
         optimizer.zero_grad()
         (0.5 * ((y - model(x)) ** 2).sum() / len(x)).backward()
         optimizer.step()
-    return run, tracker.trajectory(), data
+    return run, tracker.trajectory()
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.3])
 def test_of_a_linear_model_it_is_the_trajectory_of_gradient_descent(weight_decay):
-    run, found, data = linear_run(weight_decay)
+    run, found = linear_run(weight_decay)
     assert isinstance(found, Trajectory)
     assert np.allclose(found.t, run.t, rtol=1e-13)
     for name in ("loss", "effective_singular_values", "kernel_spectrum"):
@@ -109,7 +109,7 @@ def test_of_a_linear_model_it_is_the_trajectory_of_gradient_descent(weight_decay
 
 
 def test_it_plots_like_a_trajectory_and_interpolates():
-    run, found, _ = linear_run(0.0)
+    _, found = linear_run(0.0)
     lines = [line for ax in found.plot().axes for line in ax.lines]
     assert any(np.array_equal(line.get_ydata(), found.loss) for line in lines)
     half = found.at(0.5 * (found.t[1] + found.t[2]))[0]
@@ -117,7 +117,7 @@ def test_it_plots_like_a_trajectory_and_interpolates():
 
 
 def test_saved_and_loaded(tmp_path):
-    _, found, _ = linear_run(0.3)
+    _, found = linear_run(0.3)
     found.save(tmp_path / "run.npz")
     again = TrackedTrajectory.load(tmp_path / "run.npz")
     for name in ("t", "states", "loss", "effective_singular_values", "kernel_spectrum", "sensitivity", "layer_norms"):
