@@ -20,8 +20,8 @@ from proofs_check.claims.araki_lieb_thirring import (
 from proofs_check.claims.arithmetic import exactly
 from proofs_check.claims.bottleneck_bounds import FIRST_REASON, HALVING, correction_sides, draw_scalings, surplus
 from proofs_check.claims.cosines import ALTERNATING, DELAY_REASON, delay_form, delay_sides
-from proofs_check.claims.disjoint import DISJOINT
 from proofs_check.claims.cyclic_space import RECONSTRUCTED
+from proofs_check.claims.disjoint import DISJOINT
 from proofs_check.claims.downsampling import BAND_REASON, QUARTER, band_sides, draw_sampled
 from proofs_check.claims.equivalence import (
     EQUIVALENCE_REASON,
