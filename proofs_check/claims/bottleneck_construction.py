@@ -240,7 +240,7 @@ CONSTRUCTION_CLAIMS = (
         sides=built_sides,
         distance=absolute_distance,
         quantity="output, or norm of eight more layers over theirs,",
-        max_instances=200,
+        max_instances=40,
     ),
     Claim(
         id="linear-rank",
@@ -276,6 +276,6 @@ CONSTRUCTION_CLAIMS = (
         sides=rank_sides,
         distance=absolute_distance,
         quantity="rank of Jf, or slope of ‖θ‖² in L:",
-        max_instances=200,
+        max_instances=40,
     ),
 )
