@@ -23,6 +23,9 @@ Floats = NDArray[np.float64]
 BATCH = 32
 """Instances that a claim with ``batched=True`` draws at once: of one shape, so not too many."""
 
+_JUDGED: Any = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}
+"""A planted error may blow up: what is not finite is judged as such, and not warned of as well."""
+
 
 class Kind(Enum):
     """What stands behind a statement; a check adds evidence, never a proof."""
@@ -193,7 +196,8 @@ class Claim:
         Where it exceeds the tolerance in float64 and there is an ``extended`` form, that one decides.
         """
         try:
-            residual = self.distance(*self.both_sides(instance, mutant=mutant))
+            with np.errstate(**_JUDGED):
+                residual = self.distance(*self.both_sides(instance, mutant=mutant))
             if self.extended is not None and not residual <= self.tolerance:
                 residual = self.distance(*self.extended(instance, **self.arguments(mutant)))
         except (ComputationError, np.linalg.LinAlgError, FloatingPointError):
@@ -224,7 +228,8 @@ class Claim:
     def _residuals_of_batch(self, batch: Instance, mutant: str | None) -> Floats:
         """One residual a row; rows that exceed the tolerance, or all if the batch fails, are looked at alone."""
         try:
-            left, right = self.sides(batch, **self.arguments(mutant))
+            with np.errstate(**_JUDGED):
+                left, right = self.sides(batch, **self.arguments(mutant))
             values = np.asarray(self.distance(left, right, n_instances=BATCH))
             doubtful = ~(values <= self.tolerance) if self.extended is not None else ~np.isfinite(values)
         except (ComputationError, np.linalg.LinAlgError, FloatingPointError):

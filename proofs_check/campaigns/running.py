@@ -89,7 +89,7 @@ def campaign(
     convolution-theorem 300 not refuted
     E1 300 refuted
     >>> ledger["E1"].witness().text
-    '1×2, w = x = δ_0: (w∗x)^_f 0.7071068 against 0.5'
+    '1×2, w = x = δ_0: (w∗x)^_f/(‖w‖‖x‖) 0.7071068 against 0.5'
     """
     from proofs_check.claims import claims, get
 

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proofs_check.claim import Claim, Kind, absolute_distance
-from proofs_check.claims.clocks import DISJOINT
-from proofs_check.claims.disjoint import draw_balanced, in_pixels, modes_of
+from proofs_check.claims.disjoint import DISJOINT, draw_balanced, in_pixels, modes_of
 from proofs_check.claims.integration import extrapolated
 from proofs_check.claims.pixel_space import gradient, predict
 from proofs_check.claims.two_layers import ROUND_OFF, ROUND_OFF_REASON, spectra_of
@@ -159,8 +158,8 @@ ALIGNMENT_CLAIMS = (
         id="alignment",
         title="From small random starts a mode is aligned before it is learned",
         statement="when B_αα first reaches s_α/2, |B_γα| ≤ s_α/50 for γ ≠ α",
-        source="Pinson et al. appendix G, S.1; here on disjoint frequencies",
-        hypotheses=(DISJOINT, "random weights of 1e-3 of the learned ones"),
+        source="Pinson et al. appendix G, figure S.1; here with numbers",
+        hypotheses=(DISJOINT, "two classes", "Gaussian weights of 1e-3 of the learned ones"),
         expected=Outcome.NOT_REFUTED,
         kind=Kind.OBSERVED,
         mutants={"a start of a tenth of the size": {"scale": 0.1}, "shared frequencies": {"shared": True}},
@@ -178,8 +177,8 @@ ALIGNMENT_CLAIMS = (
         id="balance-before-learning",
         title="From small random starts a mode is balanced before it is learned",
         statement="when B_αα first reaches s_α/2, |A_αf|/|κ_f| is 1 within 0.1% at the mode's strongest frequency",
-        source="Pinson et al. appendix G, S.2; here on disjoint frequencies",
-        hypotheses=(DISJOINT, "random weights of 1e-3 of the learned ones"),
+        source="Pinson et al. appendix G, figure S.2; here with numbers",
+        hypotheses=(DISJOINT, "two classes", "Gaussian weights of 1e-3 of the learned ones"),
         expected=Outcome.NOT_REFUTED,
         kind=Kind.OBSERVED,
         mutants={"a start of a tenth of the size": {"scale": 0.1}, "shared frequencies": {"shared": True}},

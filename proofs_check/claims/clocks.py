@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from proofs_check.claim import Claim, absolute_distance
 from proofs_check.claims.disjoint import (
+    DISJOINT,
     ModesOfImages,
     draw_balanced,
     draw_unbalanced,
@@ -21,14 +22,13 @@ from proofs_check.claims.pixel_space import effective_singular_values, gradient
 from proofs_check.claims.two_layers import ROUND_OFF, ROUND_OFF_REASON, size_of, spectra_of
 from proofs_check.verdict import Instance, Outcome
 
-__all__ = ["BALANCED", "CLOCK_CLAIMS", "DISJOINT", "answer", "rotated", "time_constant"]
+__all__ = ["BALANCED", "CLOCK_CLAIMS", "answer", "rotated", "time_constant"]
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 
 STEPS = 12
 FLOW_REASON = "order 12, steps of half the shortest time constant: halved steps move no number by 1e-9"
-DISJOINT = "modes on disjoint frequency sets F_α"
 BALANCED = "balanced, aligned start"
 ALONG = "A_γf(0) = 0 for γ ≠ α on F_α; else any start"
 
@@ -244,7 +244,7 @@ CLOCK_CLAIMS = (
         title="One clock for all frequencies of a mode",
         statement="ln(|κ_f(t)|/|κ_f(0)|)/|q_αf| is the same for all f ∈ F_α at every time",
         source="new; from Pinson et al. eq 23-24",
-        hypotheses=(DISJOINT, BALANCED, "gradient flow"),
+        hypotheses=(DISJOINT, BALANCED, "κ_f(0) ≠ 0", "gradient flow"),
         expected=Outcome.NOT_REFUTED,
         mutants={
             "ln(..)/|q|²": {"power": 2.0},
@@ -295,7 +295,7 @@ CLOCK_CLAIMS = (
             "> 0 for Θ₂ > Θ₁: s = b(Θ) has one root at most"
         ),
         source="new",
-        hypotheses=(DISJOINT, ALONG),
+        hypotheses=(DISJOINT, ALONG, "κ and a not both 0 on all of F_α"),
         expected=Outcome.NOT_REFUTED,
         mutants={
             "the fading part with the other sign": {"fading": -1.0},

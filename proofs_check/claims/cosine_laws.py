@@ -278,7 +278,7 @@ COSINE_LAW_CLAIMS = (
             "b = d√P Σ_f |q_f||κ_f|², d|κ|/dt = c|κ|(s − b) ⇒ b(t) = s/(1 + (s/b₀ − 1) e^{−2√P s t/√m}) "
             "= s·expit(2√P s t/√m − ln(s/b₀ − 1)) for 0 < b₀ < s; the first form for b₀ > s, 0 for b₀ = 0"
         ),
-        source="Pinson et al. eq 22, exception corrected (see E6); the stable forms: new",
+        source="Pinson et al. eq 22, S.161-S.165, exception corrected (see E6); the stable forms: new",
         hypotheses=("one frequency and its conjugate, |q| = 1/√m", "balanced, aligned start of any size"),
         expected=Outcome.NOT_REFUTED,
         mutants=RATE_MUTANTS,
@@ -295,8 +295,8 @@ COSINE_LAW_CLAIMS = (
         id="learning-time",
         title="The learning time inverts the sigmoid",
         statement="time from b₀ to b: √m/(2√P s) · ln[b (s − b₀)/(b₀ (s − b))], below s and above it",
-        source="new; the inverse of Pinson et al. eq 22",
-        hypotheses=("b between b₀ and s", "b₀ > 0"),
+        source="Pinson et al. §3, S.164, exception corrected (see E6); above s: new",
+        hypotheses=("ḃ = (2√P/√m) b (s − b)", "b between b₀ and s", "b₀ > 0"),
         expected=Outcome.NOT_REFUTED,
         mutants=RATE_MUTANTS,
         tolerance=1e-11,
@@ -314,7 +314,7 @@ COSINE_LAW_CLAIMS = (
         id="fully-connected-rate",
         title="The CNN is a fully connected network that learns √P/√m times faster",
         statement="b of the CNN at learning rate η = b of the fully connected network at η√P/√m, step by step",
-        source="Pinson et al. eq 19-20 and §4.1 (Saxe et al.); at finite learning rate: new",
+        source="Pinson et al. §2.4 and §3 (Saxe et al.); at finite learning rate: new",
         hypotheses=(*HYPOTHESES, "the same b(0)", "two layers each"),
         expected=Outcome.NOT_REFUTED,
         mutants={

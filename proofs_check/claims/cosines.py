@@ -1,4 +1,4 @@
-"""Claims about pure cosines (P §4.1, eq 22): who is delayed, the sigmoid, and its exact discrete-time forms."""
+"""Claims about pure cosines (P §3, eq 22, appendix H): their constants, the delay, the sigmoid, discrete time."""
 
 from __future__ import annotations
 
@@ -62,6 +62,29 @@ def class_constants(instance: Instance) -> tuple[Floats, Floats, list[int]]:
     m = [multiplicity((int(u), int(v)), (height, width)) for u, v in instance["frequencies"]]
     start = norms**2 / n_classes * np.sqrt(height * width) * np.sqrt(m) * instance["scale"] ** 2
     return norms / n_classes, start, m
+
+
+def constant_sides(
+    instance: Instance, *, delay: bool = True, m_power: float = 0.5, power_of_p: float = 0.5, classes: float = 1.0
+) -> tuple[Any, Any]:
+    """Singular values of Σ^yx, eigenvalues of Σ^xx and ``|q_αf|`` of the images; their formulas, a the amplitude.
+
+    Singular values over the largest and in descending order, as the modes have them.
+    """
+    images = instance["images"]
+    n_classes, height, width = images.shape
+    rows, n_pixels = images.reshape(n_classes, -1), height * width
+    s = np.linalg.svd(rows / n_classes, compute_uv=False)
+    d = np.linalg.eigvalsh(rows.T @ rows / n_classes)[::-1][:n_classes]
+    spectra = np.fft.fft2(images, norm="ortho") / np.linalg.norm(rows, axis=1)[:, None, None]
+    u, v = instance["frequencies"].T
+    q = np.abs(spectra[np.arange(n_classes), u, v])
+    counts = class_constants(instance)[2] if delay else np.ones(n_classes)
+    root_m = np.power(np.asarray(counts, float), m_power)
+    amplitudes = images[:, 0, 0]  # cos 0 = 1
+    said = np.sort(amplitudes * n_pixels**power_of_p / root_m / n_classes**classes)[::-1]
+    left, right = (s / s[0], d / d[0], q), (said / s[0], n_classes * said**2 / d[0], 1 / root_m)
+    return np.concatenate(left), np.concatenate(right)
 
 
 def delay_sides(instance: Instance, *, undelayed: str, exponent: float = 0.5) -> tuple[Any, Any]:
@@ -244,6 +267,28 @@ DELAY_REASON = "one gradient in float64: P·K·ε ≈ 1e-14 relative, and 1/(1 �
 RECURSION_REASON = "40 stable steps, each with round-off P·K·ε ≈ 1e-14 that the fixed point does not amplify"
 
 COSINE_CLAIMS = (
+    Claim(
+        id="cosine-constants",
+        title="The constants of a pure cosine",
+        statement="x_α = a cos(2π(u i/H + v j/W)) ⇒ |q_αf| = 1/√m at f = (u, v), s_α = a√P/(√m K), d_α = K s_α²",
+        source="Pinson et al. S.155-S.158, exception corrected (see E6); s and d: new",
+        hypotheses=(HYPOTHESES[0], "one-hot targets", "m = 1 at self-conjugate frequencies, else 2"),
+        expected=Outcome.NOT_REFUTED,
+        mutants={
+            "√m dropped": {"delay": False},
+            "m for √m": {"m_power": 1.0},
+            "√P dropped": {"power_of_p": 0.0},
+            "exponent of P 1% off": {"power_of_p": 0.505},
+            "√K for K": {"classes": 0.5},
+        },
+        tolerance=1e-12,
+        tolerance_reason="singular values and eigenvalues of size ≤ 20 in float64: 20·ε ≈ 5e-15 of the largest",
+        draw=draw_cosines,
+        sides=constant_sides,
+        distance=absolute_distance,
+        quantity="s_α/s_1, d_α/d_1 or |q_α|",
+        smallest=CORNERS,
+    ),
     Claim(
         id="self-conjugate-delay",
         title="Every self-conjugate frequency escapes the delay √2",

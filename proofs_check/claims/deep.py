@@ -11,7 +11,7 @@ from lineardyn.closed_form import learning_time
 from proofs_check.claim import Claim, absolute_distance
 from proofs_check.claims.cosine_laws import draw_interval
 from proofs_check.claims.cosines import RECURSION_REASON
-from proofs_check.claims.disjoint import draw_balanced, modes_of
+from proofs_check.claims.disjoint import DISJOINT, draw_balanced, modes_of
 from proofs_check.claims.pixel_space import draw_cosines, effective_singular_values, gradient, shift_matrices
 from proofs_check.claims.two_layers import ROUND_OFF, ROUND_OFF_REASON
 from proofs_check.verdict import Instance, Outcome
@@ -20,7 +20,7 @@ __all__ = ["DEEP_CLAIMS"]
 
 Floats = NDArray[np.float64]
 
-HYPOTHESES = ("L layers of one hidden channel", "modes on disjoint frequency sets", "balanced, aligned start")
+HYPOTHESES = ("L layers of one hidden channel", DISJOINT, "balanced, aligned start")
 
 
 # --- The deep network in pixel space ------------------------------------------------------------------------------
@@ -314,13 +314,13 @@ DEEP_CLAIMS = (
         id="deep-learning-time",
         title="The learning time at depth L is elementary",
         statement=(
-            "time to y = (b/s)^{1/L}: [y^{2−L}/(2−L) − (1/L) Σ_j ω_j² ln(1 − y/ω_j)] / "
+            "time from y₀ to y = (b/s)^{1/L}: [y^{2−L}/(2−L) − (1/L) Σ_j ω_j² ln(1 − y/ω_j)] from y₀ to y, over "
             "((P/m)^{1−1/L} d^{2/L−1} s^{2−2/L}), ω_j the L-th roots of unity, L ≥ 3"
         ),
         source="new",
-        hypotheses=("b between b₀ and s", "b₀ > 0"),
+        hypotheses=("the equation of deep-cosine", "b between b₀ and s", "b₀ > 0"),
         expected=Outcome.NOT_REFUTED,
-        mutants={"√m dropped": {"delay": False}, "d dropped": {"d_given": False}, "1% off": {"speed": 1.01}},
+        mutants={"m dropped": {"delay": False}, "d dropped": {"d_given": False}, "1% off": {"speed": 1.01}},
         tolerance=1e-11,
         tolerance_reason="60 Gauss nodes on each of 8 panels: 1e-20; b is rounded, ε/|1 − b/s| ≤ 4e-14",
         draw=draw_deep_interval,

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from lineardyn.closed_form import clock_recursion, sgd_mean
 from proofs_check.claim import Claim, absolute_distance
-from proofs_check.claims.clocks import BALANCED, DISJOINT
+from proofs_check.claims.clocks import BALANCED
 from proofs_check.claims.cosines import HYPOTHESES, RECURSION_REASON, class_constants
-from proofs_check.claims.disjoint import draw_balanced, in_pixels, modes_of
+from proofs_check.claims.disjoint import DISJOINT, draw_balanced, in_pixels, modes_of
 from proofs_check.claims.pixel_space import (
     draw_cosines,
     effective_singular_values,

@@ -13,10 +13,13 @@ from proofs_check.claims.two_layers import spectra_of
 from proofs_check.instances import draw_shape, one_of_each_pair
 from proofs_check.verdict import Instance
 
-__all__ = ["ModesOfImages", "draw_balanced", "draw_unbalanced", "in_pixels", "modes_of", "turned_apart"]
+__all__ = ["DISJOINT", "ModesOfImages", "draw_balanced", "draw_unbalanced", "in_pixels", "modes_of", "turned_apart"]
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
+
+DISJOINT = "Σ^xx = V D Vᵀ, modes on disjoint frequency sets F_α"
+"""Without Σ^xx = V D Vᵀ the samples couple the modes, though those of Σ^yx share no frequency."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Claims about gradient flow on any data: its relation to descent, and what it conserves [G §3-4, P appendix B]."""
+"""Claims about gradient flow on any data: its relation to descent, and what it conserves at each frequency."""
 
 from __future__ import annotations
 
@@ -154,8 +154,13 @@ DYNAMICS_CLAIMS = (
         id="averaged-descent",
         title="Gradient flow is averaged gradient descent up to O(learning rate)",
         statement="‖w_descent(t/η steps) − w_flow(t)‖ = O(η): order 1, fitted over η = 1/200, 1/400, 1/800",
-        source="Pinson et al. §3, eq 15-16; standard, with the order fitted",
-        hypotheses=("gradient averaged over all samples", "loss ½⟨‖y − f(x)‖²⟩", "t fixed, η → 0"),
+        source="Pinson et al. §2.3, appendix D.4; standard, with the order fitted",
+        hypotheses=(
+            "gradient averaged over all samples",
+            "loss ½⟨‖y − f(x)‖²⟩",
+            "t fixed, η → 0",
+            "a start that moves",
+        ),
         expected=Outcome.NOT_REFUTED,
         mutants={
             "loss without its ½": {"speed": 2.0},
@@ -175,7 +180,7 @@ DYNAMICS_CLAIMS = (
         id="conservation-law",
         title="The conserved quantity of each frequency, as a law of the gradient",
         statement="d/dt(A_l A_lᴴ) + 2λ A_l A_lᴴ = d/dt(A_{l+1}ᴴ A_{l+1}) + 2λ A_{l+1}ᴴ A_{l+1} at each f, l = 1..L−1",
-        source="Pinson et al. appendix (two layers); any depth, widths and weight decay: new",
+        source="new; what keeps the balanced starts of Pinson et al. appendix G balanced",
         hypotheses=("any data", "A_l = ŵ_l, A_L = conj(ŵ_L)", "gradient flow with weight decay λ ≥ 0"),
         expected=Outcome.NOT_REFUTED,
         mutants={
@@ -194,7 +199,7 @@ DYNAMICS_CLAIMS = (
         id="conserved-quantity",
         title="The conserved quantity of each frequency, along the flow",
         statement="A_l A_lᴴ − A_{l+1}ᴴ A_{l+1} at each f is constant for λ = 0, and decays as exp(−2λt)",
-        source="Pinson et al. appendix (two layers); any depth, widths and weight decay: new",
+        source="new; what keeps the balanced starts of Pinson et al. appendix G balanced",
         hypotheses=("any data", "A_l = ŵ_l, A_L = conj(ŵ_L)", "gradient flow with weight decay λ ≥ 0"),
         expected=Outcome.NOT_REFUTED,
         mutants={

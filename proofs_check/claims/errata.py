@@ -21,6 +21,7 @@ from proofs_check.claims.arithmetic import exactly
 from proofs_check.claims.bottleneck_bounds import FIRST_REASON, HALVING, correction_sides, draw_scalings, surplus
 from proofs_check.claims.cosines import ALTERNATING, DELAY_REASON, delay_form, delay_sides
 from proofs_check.claims.cyclic_space import RECONSTRUCTED
+from proofs_check.claims.disjoint import DISJOINT
 from proofs_check.claims.downsampling import BAND_REASON, QUARTER, band_sides, draw_sampled
 from proofs_check.claims.equivalence import (
     EQUIVALENCE_REASON,
@@ -73,7 +74,7 @@ ERRATA = (
         hypotheses=("circular convolution, kernel as large as the image", "unitary DFT over the spatial axes"),
         expected=Outcome.REFUTED,
         kind=Kind.ERRATUM,
-        mutants={"P for √P": {"power_of_p": 1.0}, "conj(ŵ) for ŵ": {"conjugate": True}},
+        mutants={"factor P": {"power_of_p": 1.0}, "conj(ŵ) for ŵ": {"conjugate": True}},
         tolerance=ROUND_OFF,
         tolerance_reason=ROUND_OFF_REASON,
         draw=draw_kernel_and_image,
@@ -190,7 +191,7 @@ ERRATA = (
         title="Minimal norm if and only if S.73 holds",
         statement="balanced, aligned weights with √P Σ_{F_α} |q_αf||κ_f|² = s_α/d_α are of minimal norm",
         source="Pinson et al. appendix F, S.73, as printed",
-        hypotheses=("modes on disjoint frequency sets", "kernel zero off their union"),
+        hypotheses=(DISJOINT, "kernel zero off their union"),
         expected=Outcome.REFUTED,
         kind=Kind.ERRATUM,
         mutants={"√P dropped": {"weights": "without √P"}, "kernel alone (1 for 2)": {"factor": 0.5}},
@@ -294,7 +295,7 @@ ERRATA = (
         hypotheses=("all images of a class equal", "one-hot labels", "classes of equal size"),
         expected=Outcome.REFUTED,
         kind=Kind.ERRATUM,
-        mutants={"√K for K": {"factor": "√K"}, "exponent 1% off": {"exponent": 2.02}},
+        mutants={"√K s²": {"factor": "√K"}, "exponent 1% off": {"exponent": 2.02}},
         tolerance=1e-12,
         tolerance_reason=SPECTRUM_REASON,
         draw=draw_coherent_classes,

@@ -227,7 +227,7 @@ FOURIER_CLAIMS = (
         id="real-spectrum",
         title="Spectra of real images are conjugate symmetric",
         statement="x real ⇒ x̂[f*] = conj(x̂[f]), f* = (−u mod H, −v mod W)",
-        source="Pinson et al. §3; standard",
+        source="Pinson et al. §1; standard",
         hypotheses=("x real",),
         expected=Outcome.NOT_REFUTED,
         mutants={"f for f*": {"negate": False}, "conjugate dropped": {"conjugate": False}},

@@ -277,7 +277,11 @@ FRAMEWORK_CLAIMS = (
         statement="lr (∇½⟨‖y − f(x)‖²⟩ + wd w) = lr ∇(½⟨‖y − f(x)‖²⟩ + ½λΣ‖w‖²) with λ = wd",
         source="new; from PyTorch's SGD, which adds wd·w to the gradient",
         hypotheses=PLAIN_SGD,
-        mutants={"λ = 2 wd": {"decay_factor": 2.0}, "the loss is mse": {"loss": "mse", "outputs": "1"}},
+        mutants={
+            "λ = 2 wd": {"decay_factor": 2.0},
+            "λ 1% off": {"decay_factor": 1.01},
+            "2 lr for lr": {"rate_factor": 2.0},
+        },
         formula={"framework": "torch", "loss": "half"},
     ),
     _conversion(
@@ -297,7 +301,7 @@ FRAMEWORK_CLAIMS = (
         id="regression-objective",
         title="The regression objective is twice the flow loss",
         statement="(1/N) Σ‖y − f(x)‖² + λ Σ‖w_l‖² = 2ℒ with the same λ, and so is its gradient",
-        source="Godfrey et al. §3 against Pinson et al. eq 9: new",
+        source="new; Godfrey et al. eq 4.1 against the loss of Pinson et al. §2.3",
         hypotheses=("any data, depth, widths, channels", "ℒ = ½⟨‖y − f(x)‖²⟩ + ½λ Σ‖w_l‖²"),
         expected=Outcome.NOT_REFUTED,
         mutants={

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proofs_check.claim import Claim, absolute_distance
+from proofs_check.claims.disjoint import DISJOINT
 from proofs_check.claims.pixel_space import gradient, shift_matrices
 from proofs_check.claims.two_layers import ROUND_OFF, ROUND_OFF_REASON, flat_weights, size_of
 from proofs_check.instances import draw_scale, draw_shape, one_of_each_pair
@@ -169,7 +170,7 @@ FREQUENCY_CLAIMS = (
         id="balance-of-a-frequency",
         title="Kernel and dense layer gain the same power at each frequency",
         statement="d/dt Σ_c |κ_cf|² = d/dt Σ_γ |A_γf|² at each f, whatever the data and the weights",
-        source="Pinson et al. appendix B; several input channels: new",
+        source="new; what keeps the balanced starts of Pinson et al. appendix G balanced",
         hypotheses=("two layers, one hidden channel, any input channels", "gradient flow without weight decay"),
         expected=Outcome.NOT_REFUTED,
         mutants={
@@ -210,7 +211,7 @@ FREQUENCY_CLAIMS = (
         title="Modes on disjoint frequencies decouple exactly",
         statement="F_α disjoint ⇒ the motion on F_α depends on the weights on F_α alone, from any start",
         source="new",
-        hypotheses=("modes on disjoint frequency sets", "any start: neither balanced nor aligned"),
+        hypotheses=(DISJOINT, "any start: neither balanced nor aligned"),
         expected=Outcome.NOT_REFUTED,
         mutants={
             "the kernel alone agrees on F_α": {"kept": "kernel"},

@@ -187,7 +187,7 @@ NETWORK_CLAIMS = (
         id="effective-predictor",
         title="The deep linear CNN is one product per frequency",
         statement="f(x) = Σ_f v̂_f x̂_f, v̂_f = P^{(L−1)/2} conj(ŵ_L[f]) ŵ_{L−1}[f] ⋯ ŵ_1[f]",
-        source="Godfrey et al. §3-4, corrected as its eq 3.7 and 3.8 are (see E1, E2)",
+        source="Godfrey et al. lemma 4.3, eq 4.4, corrected as its eq 3.7 and 3.8 are (see E1, E2)",
         hypotheses=HYPOTHESES,
         expected=Outcome.NOT_REFUTED,
         mutants={
@@ -228,7 +228,7 @@ NETWORK_CLAIMS = (
         id="predictor-symmetry",
         title="The effective predictor of real weights is conjugate symmetric",
         statement="v̂_{f*} = conj(v̂_f)",
-        source="Godfrey et al. §3; standard",
+        source="standard",
         hypotheses=(*HYPOTHESES, "real weights"),
         expected=Outcome.NOT_REFUTED,
         mutants={
@@ -247,7 +247,7 @@ NETWORK_CLAIMS = (
         id="parameter-norm",
         title="The parameter norm is the same in both spaces",
         statement="Σ_l ‖w_l‖² = Σ_l Σ_f ‖A_l[f]‖_F², over all P frequencies",
-        source="Godfrey et al. §3; standard",
+        source="Godfrey et al. eq 4.1; standard",
         hypotheses=("unitary DFT over the spatial axes", "real weights, any shapes"),
         expected=Outcome.NOT_REFUTED,
         mutants={
@@ -271,7 +271,7 @@ NETWORK_CLAIMS = (
         id="loss-from-moments",
         title="The loss over samples is a function of the second moments",
         statement="½⟨‖y − f(x)‖²⟩ = ½(⟨‖y‖²⟩ − 2 Re Σ_f tr(Σ^yx̂_f v̂_fᴴ) + Σ_gf tr(v̂_g Σ^x̂x̂_gf v̂_fᴴ))",
-        source="Pinson et al. eq 9; in these statistics: new",
+        source="the loss of Pinson et al. §2.3; in these statistics: new",
         hypotheses=(*HYPOTHESES, "any data"),
         expected=Outcome.NOT_REFUTED,
         mutants={

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from proofs_check.claim import Claim, absolute_distance, excess, relative_distance
-from proofs_check.claims.clocks import BALANCED, DISJOINT
-from proofs_check.claims.disjoint import draw_balanced, in_pixels, modes_of
+from proofs_check.claims.clocks import BALANCED
+from proofs_check.claims.disjoint import DISJOINT, draw_balanced, in_pixels, modes_of
 from proofs_check.claims.pixel_space import balanced_start, effective_singular_values, predict, shift_matrices
 from proofs_check.claims.sums import least_norm
 from proofs_check.claims.two_layers import ROUND_OFF, ROUND_OFF_REASON
@@ -194,7 +194,7 @@ NORM_CLAIMS = (
     ),
     Claim(
         id="equal-magnitudes-norm",
-        title="The interpolating weights of equal |κ_f| cost more than the least norm",
+        title="What the interpolating weights of equal |κ_f| cost: no less than the least norm",
         statement=(
             "|κ_f| equal on F_α and S.73 ⇒ f(x_α) = e_α and ‖k‖² + ‖W‖² = Σ_α 2s_α/(√P d_α mean_f|q_αf|) "
             "≥ Σ_α 2s_α/(√P d_α max_f|q_αf|)"

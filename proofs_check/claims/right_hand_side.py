@@ -1,4 +1,4 @@
-"""Claims about the right-hand side of the flow at each frequency [G §3-4]: residual, gradient, what it conserves."""
+"""Claims about the right-hand side of the flow at each frequency: residual, gradient, what it conserves."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ RIGHT_HAND_SIDE_CLAIMS = (
         id="residual",
         title="The residual of each frequency, from the second moments",
         statement="E_f = ⟨(y − f(x)) x̂_fᴴ⟩ = Σ^yx̂_f − Σ_g v̂_g Σ^x̂x̂_gf, Σ^yx̂_f = ⟨y x̂_fᴴ⟩, Σ^x̂x̂_gf = ⟨x̂_g x̂_fᴴ⟩",
-        source="Godfrey et al. §3-4; indices and conjugates: new",
+        source="new; for two layers E = S − B of Pinson et al. eq 15-16",
         hypotheses=HYPOTHESES,
         expected=Outcome.NOT_REFUTED,
         mutants={
@@ -215,7 +215,7 @@ RIGHT_HAND_SIDE_CLAIMS = (
         id="balance-identity",
         title="The conservation law holds for every residual",
         statement="d/dt(A_l A_lᴴ − A_{l+1}ᴴ A_{l+1}) = −2λ (A_l A_lᴴ − A_{l+1}ᴴ A_{l+1}), whatever the matrix E_f is",
-        source="Pinson et al. appendix (two layers); any depth, widths, weight decay, and any loss of v̂: new",
+        source="new, for any loss of v̂; what keeps the balanced starts of Pinson et al. appendix G balanced",
         hypotheses=(
             "dA_l/dt = c (A_L ⋯ A_{l+1})ᴴ E (A_{l−1} ⋯ A_1)ᴴ − λ A_l",
             "E any complex matrix, of no data at all",

@@ -99,16 +99,32 @@ def draw_samples(rng: np.random.Generator) -> Instance:
     return {"images": images, "targets": targets}
 
 
-def svd_sides(instance: Instance, *, centred: bool = False, count: str = "N", exponent: float = 1.0) -> tuple[Any, Any]:
-    """``⟨y xᵀ⟩``, sample by sample, and ``U S Vᵀ`` of the library's modes; over ``⟨‖y‖²⟩^½ ⟨‖x‖²⟩^½``."""
+def svd_sides(
+    instance: Instance, *, centred: bool = False, count: str = "N", exponent: float = 1.0, shared: float = 0.0
+) -> tuple[Any, Any]:
+    """``⟨y xᵀ⟩``, sample by sample, and ``U S Vᵀ`` of the library's modes, over ``⟨‖y‖²⟩^½ ⟨‖x‖²⟩^½``; identities.
+
+    ``UᵀU`` and ``VᵀV`` are to be 1, and ``s/s_1`` in descending order, not negative. ``shared``: a power of S that is
+    taken out of it and given to U and V.
+    """
     images, targets = instance["images"], instance["targets"]
     x = images.reshape(len(images), -1)
     shown = x - x.mean(axis=0) if centred else x
     divisor = len(x) if count == "N" else len(x) - 1
-    left = sum(np.outer(y, image) for y, image in zip(targets, shown, strict=True)) / divisor
+    left = np.sum([np.outer(y, image) for y, image in zip(targets, shown, strict=True)], axis=0) / divisor
     modes = SecondMoments.from_data(images, targets).modes()
     scale = np.sqrt(np.sum(x**2) * np.sum(targets**2)) / len(x)
-    return left / scale, (modes.u * modes.s**exponent) @ modes.v.reshape(len(modes.s), -1) / scale
+    spread = (modes.s / modes.s[0]) ** (shared / 2)
+    u, v = modes.u * spread, modes.v.reshape(len(modes.s), -1) * spread[:, None]
+    s = modes.s**exponent / np.where(spread > 0, spread, 1.0) ** 2
+    unit = np.eye(len(s)).ravel()
+    found = (left.ravel() / scale, u.T @ u, v @ v.T, s / s[0])
+    stated = ((u * s) @ v / scale, unit, unit, np.sort(np.abs(s))[::-1] / s[0])
+    return _in_one_row(found), _in_one_row(stated)
+
+
+def _in_one_row(arrays: tuple[Floats, ...]) -> Floats:
+    return np.concatenate([array.ravel() for array in arrays])
 
 
 def draw_classes(rng: np.random.Generator) -> Instance:
@@ -235,7 +251,9 @@ STATISTICS_CLAIMS = (
     Claim(
         id="thin-svd",
         title="The modes are the thin SVD of uncentred moments",
-        statement="Σ^yx = ⟨y xᵀ⟩ = U S Vᵀ, averaged over the N samples, nothing subtracted",
+        statement=(
+            "Σ^yx = ⟨y xᵀ⟩ = U S Vᵀ, averaged over the N samples, nothing subtracted; UᵀU = VᵀV = 1, s_1 ≥ s_2 ≥ .. ≥ 0"
+        ),
         source="Pinson et al. eq 1-2",
         hypotheses=("any images and targets",),
         expected=Outcome.NOT_REFUTED,
@@ -243,13 +261,14 @@ STATISTICS_CLAIMS = (
             "images centred": {"centred": True},
             "1/(N−1) for 1/N": {"count": "N-1"},
             "exponent 1% off": {"exponent": 1.01},
+            "√S given to U and V": {"shared": 1.0},
         },
         tolerance=1e-12,
         tolerance_reason="an SVD of size ≤ 18 in float64, relative to the largest value it may have: 18·ε ≈ 4e-15",
         draw=draw_samples,
         sides=svd_sides,
         distance=absolute_distance,
-        quantity="entry of Σ^yx",
+        quantity="entry of Σ^yx, of UᵀU, of VᵀV, or s",
     ),
     Claim(
         id="coherent-spectrum",
@@ -273,7 +292,7 @@ STATISTICS_CLAIMS = (
         id="coherent-classes",
         title="Σ^xx of coherent, uniform classes is diagonal in the modes",
         statement="Σ^xx = V D Vᵀ, V of the thin SVD of Σ^yx, D diagonal",
-        source="Pinson et al. eq 3, hypotheses completed: classes of unequal size break it",
+        source="Pinson et al. eq 3, by appendix A, whose equal classes are needed: §2.1 does not name them",
         hypotheses=("all images of a class equal", "one-hot labels", "classes of equal size"),
         expected=Outcome.NOT_REFUTED,
         mutants={

@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 
 from lineardyn import LinearCNN, ModeClock, SecondMoments, gradient_flow, minimal_norm
 from proofs_check.claim import Claim
+from proofs_check.claims.disjoint import DISJOINT
 from proofs_check.claims.pixel_space import balanced_start, draw_sums_of_cosines, shift_matrices, two_layer_weights
 from proofs_check.instances import cosine, one_of_each_pair
 from proofs_check.verdict import Instance, Outcome
@@ -178,7 +179,7 @@ SUM_CLAIMS = (
             "Θ̇_α = s_α − b_α(Θ_α), c_f = √P|q_αf|"
         ),
         source="new; solves Pinson et al. eq 23-24, unbalanced starts included",
-        hypotheses=("modes on disjoint frequency sets", "A_γf(0) = 0 for γ ≠ α on F_α", "distinct s_α"),
+        hypotheses=(DISJOINT, "A_γf(0) = 0 for γ ≠ α on F_α", "distinct s_α"),
         expected=Outcome.NOT_REFUTED,
         mutants={
             "loss without its ½": {"speed": 2.0},
@@ -200,7 +201,7 @@ SUM_CLAIMS = (
         title="Minimal norm: all mass on the dominant frequency",
         statement="min ‖k‖² + ‖W‖² over interpolating weights = Σ_α 2 s_α / (√P d_α max_f |q_αf|)",
         source="Pinson et al. appendix F, corrected: not every solution of S.73 (see E7)",
-        hypotheses=("modes on disjoint frequency sets", "kernel zero off their union"),
+        hypotheses=(DISJOINT, "kernel zero off their union"),
         expected=Outcome.NOT_REFUTED,
         mutants={
             "√P dropped": {"weights": "without √P"},

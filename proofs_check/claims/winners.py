@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proofs_check.claim import Claim, absolute_distance
-from proofs_check.claims.clocks import DISJOINT, answer, rotated, time_constant
-from proofs_check.claims.disjoint import draw_balanced, draw_unbalanced, in_pixels, modes_of, turned_apart
+from proofs_check.claims.clocks import answer, rotated, time_constant
+from proofs_check.claims.disjoint import DISJOINT, draw_balanced, draw_unbalanced, in_pixels, modes_of, turned_apart
 from proofs_check.claims.integration import extrapolated, pixel_flow
 from proofs_check.verdict import Instance, Outcome
 
@@ -198,7 +198,7 @@ WINNER_CLAIMS = (
         title="The dominant frequency's lead is a power of the initial scale",
         statement="|κ_f/κ_1| ∝ σ^(1 − |q_f|/|q_1|) at the end of learning, as the scale σ of the start goes to 0",
         source="new",
-        hypotheses=(DISJOINT, "balanced, aligned start |κ_f(0)| = σ r_f", "|q_1| > |q_f|, the largest"),
+        hypotheses=(DISJOINT, "balanced, aligned start |κ_f(0)| = σ r_f, r_f > 0 fixed", "|q_1| > |q_f|, the largest"),
         expected=Outcome.NOT_REFUTED,
         mutants={
             "exponent |q_f|/|q_1|": {"power": 1.0, "offset": 0.0},

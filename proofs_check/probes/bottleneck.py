@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lineardyn.errors import ArgumentError
 from lineardyn.fourier import fft2
 from lineardyn.validation import check_count, check_number
-from proofs_check.probes.filters import FilterSpectrum, filter_spectra
+from proofs_check.probes.filters import FilterSpectrum, filter_spectra, layer_weight, operator_norm
 from proofs_check.probes.model import Asked, asked, torch_module
 from proofs_check.probes.sensitivity import jacobians
 
@@ -27,10 +28,10 @@ __all__ = ["BottleneckReport", "LayerBottleneck", "bottleneck_report"]
 Floats = NDArray[np.float64]
 
 LIPSCHITZ = (
-    "Sequential", "Conv2d", "Linear", "ReLU", "LeakyReLU", "Hardtanh", "ReLU6", "Flatten", "Unflatten", "Identity",
-    "Dropout", "Dropout2d", "AvgPool2d", "AdaptiveAvgPool2d", "MaxPool2d", "CircularPad2d", "ZeroPad2d", "Tanh",
+    "Sequential", "Conv2d", "Linear", "ReLU", "ReLU6", "Hardtanh", "Tanh", "Sigmoid", "Softplus", "Flatten",
+    "Unflatten", "Identity", "Dropout", "Dropout2d",
 )  # fmt: skip
-"""Parts whose Jacobian has norm at most 1, besides the layers with weights: then the bound by the Jacobian holds."""
+"""Parts whose Jacobian has norm at most 1 (in evaluation mode), besides the layers with weights."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class LayerBottleneck:
     Attributes
     ----------
     name, kind
-        As in ``model.named_modules()``; ``"Conv2d"`` or ``"Linear"``.
+        As in ``model.named_modules()``, of a single layer its kind; ``"Conv2d"`` or ``"Linear"``.
     norm
         ``‖W‖_F²`` as an operator on its grid, plus ``n ‖b‖²`` with the n pixels of its output.
     weights_kept : (H', W') or None
@@ -139,7 +140,8 @@ def bottleneck_report(
     model
         Takes images ``(N, C, H, W)``; its ``Conv2d`` and ``Linear`` layers are looked at.
     images : (N, C, H, W)
-        At least as many as the largest number of channels, or ranks of activations are bounded by them.
+        At least as many as the largest number of channels, or ranks of activations are bounded by them. Memory does not
+        grow with their number.
     threshold
         Singular values above this share of the layer's largest are kept.
     n_jacobians
@@ -148,112 +150,140 @@ def bottleneck_report(
     Raises
     ------
     ArgumentError, ComputationError, LineardynError
-        See :func:`proofs_check.probes.model.asked`; also a model without a layer that has weights.
+        See :func:`proofs_check.probes.model.asked`; also a model without a ``Conv2d`` or ``Linear``, or that passes
+        twice through one of them.
     """
     check_number("threshold", threshold, minimum=0.0, strict=True)
     check_count("n_jacobians", n_jacobians)
     with asked(model, images, batch_size=batch_size, device=device, progress=progress, title="bottleneck") as question:
-        inputs, sizes = _inputs(question)
-        bound, note = _jacobian_bound(question, min(n_jacobians, len(question.images)), len(inputs))
-    shape = question.images.shape[1:]
-    conv = any(type(part).__name__ == "Conv2d" for part in inputs)
+        inputs = _inputs(question)
+        bound, note = _jacobian_bound(question.first(n_jacobians), len(inputs))
+        shape = question.images.shape[1:]
+    conv = any(kind == "Conv2d" for kind in (seen.kind for seen in inputs.values()))
     spectra = {s.name: s for s in (filter_spectra(model, image_shape=shape) if conv else [])}
-    names = {part: name for name, part in model.named_modules()}
+    names = {part: name or type(part).__name__ for name, part in model.named_modules()}
     layers = tuple(
-        _layer(names[part], part, value, sizes[part], spectra.get(names[part]), threshold)
-        for part, value in inputs.items()
+        _layer(names[part], part, seen, spectra.get(names[part]), threshold) for part, seen in inputs.items()
     )
     ranks = [layer.activations_rank for layer in layers[1:]] or [layers[0].weights_rank]
     norm = float(sum(layer.norm for layer in layers))
     return BottleneckReport(layers, norm, min(ranks), bound, note, tuple(spectra.values()))
 
 
-def _inputs(question: Asked) -> tuple[dict[Any, Floats], dict[Any, int]]:
-    """What each layer with weights is given, image by image, in the order of the first pass; pixels of its output."""
+class _Seen:
+    """What a layer is given, image by image: the triangular factor of all rows so far, at each frequency of an image.
+
+    Its singular values are those of all images together, in memory that does not grow with them.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.count = 0
+        self.shape: tuple[int, ...] = ()
+        self.outputs = 0
+        self.squares: Any = 0.0
+        self._factor: Any = None
+
+    def add(self, inputs: Floats, outputs: tuple[int, ...]) -> None:
+        """``(n, C, H, W)``, or ``(n, ..)`` of a dense layer; ``outputs`` are the layer's, without n and channels."""
+        self.shape, self.outputs = inputs.shape[1:], int(np.prod(outputs))
+        self.count += len(inputs)
+        rows: NDArray[Any] = inputs.reshape(len(inputs), -1)
+        if self.kind == "Conv2d":
+            rows = fft2(inputs).transpose(2, 3, 0, 1)  # (H, W, n, C)
+            self.squares = self.squares + np.sum(np.abs(rows) ** 2, axis=-2)
+        stack = rows if self._factor is None else np.concatenate([self._factor, rows], axis=-2)
+        self._factor = np.linalg.qr(stack, mode="r") if stack.shape[-2] > stack.shape[-1] else stack
+
+    def singular_values(self) -> Floats:
+        """``(H, W, min(N, C))``, or ``(min(N, D),)``."""
+        return np.asarray(np.linalg.svd(self._factor, compute_uv=False))
+
+
+def _inputs(question: Asked) -> dict[Any, _Seen]:
+    """Of each layer with weights, in the order of the first pass."""
     torch = torch_module()
-    seen: dict[Any, list[Floats]] = {}
-    sizes: dict[Any, int] = {}
+    seen: dict[Any, _Seen] = {}
 
     def note(part: Any, inputs: Any, output: Any) -> None:
-        seen.setdefault(part, []).append(inputs[0].detach().cpu().double().numpy())
-        sizes[part] = int(np.prod(output.shape[2:]))
+        conv = isinstance(part, torch.nn.Conv2d)
+        place = seen.setdefault(part, _Seen("Conv2d" if conv else "Linear"))
+        if place.count > done:
+            raise ArgumentError(
+                f"model passes twice through one {type(part).__name__}, expected once: the theory has no shared layers"
+            )
+        values = inputs[0].detach().cpu().double().numpy()
+        place.add(values, tuple(output.shape[2:] if conv else output.shape[1:-1]))
 
     parts = [p for p in question.model.modules() if isinstance(p, torch.nn.Conv2d | torch.nn.Linear)]
+    if not parts:
+        raise ArgumentError(
+            "model has neither a Conv2d nor a Linear, expected at least one: there is no layer to look at"
+        )
     hooks = [part.register_forward_hook(note) for part in parts]
+    done = 0
     try:
         with torch.no_grad():
-            for _, batch in question.batches():
+            for which, batch in question.batches():
+                done = which.start
                 question.outputs(batch)
     finally:
         for hook in hooks:
             hook.remove()
-    return {part: np.concatenate(values) for part, values in seen.items()}, sizes
+    return seen
 
 
-def _layer(
-    name: str, part: Any, inputs: Floats, pixels: int, spectrum: FilterSpectrum | None, threshold: float
-) -> LayerBottleneck:
-    if inputs.ndim == 4:
-        kept, power = _used(inputs, threshold)
-        used = int(kept.sum())
-    else:
-        kept, power = None, None
-        used = _rank(np.linalg.svd(inputs.reshape(len(inputs), -1), compute_uv=False), threshold)
+def _layer(name: str, part: Any, seen: _Seen, spectrum: FilterSpectrum | None, threshold: float) -> LayerBottleneck:
+    values = seen.singular_values()
+    kept = np.asarray((values > threshold * values.max(initial=0.0)).sum(axis=-1))
+    bias = 0.0 if part.bias is None else float((part.bias.detach().double() ** 2).sum())
     if spectrum is None:
-        weights, rank = None, _rank(np.linalg.svd(_matrix(part), compute_uv=False), threshold)
-    else:
-        weights = spectrum.kept(threshold)
-        rank = int(weights.sum())
-    norm = operator_norm(part, inputs.shape[1:]) + pixels * _bias_norm(part)
-    return LayerBottleneck(name, type(part).__name__, norm, weights, rank, kept, used, power)
+        matrix = layer_weight(part, name)
+        sizes = np.linalg.svd(matrix, compute_uv=False)
+        rank = int((sizes > threshold * sizes.max()).sum())
+        norm = seen.outputs * (float(np.sum(matrix**2)) + bias)
+        return LayerBottleneck(name, "Linear", norm, None, rank, None, int(kept.sum()), None)
+    weights = spectrum.kept(threshold)
+    norm = operator_norm(part, seen.shape[1:], name) + seen.outputs * bias
+    power = np.mean(seen.squares, axis=-1) / seen.count
+    return LayerBottleneck(name, "Conv2d", norm, weights, int(weights.sum()), kept, int(kept.sum()), power)
 
 
-def _used(inputs: Floats, threshold: float) -> tuple[NDArray[np.int64], Floats]:
-    """Channels in use at each frequency, against the largest singular value of all; and the power there."""
-    spectra = fft2(inputs).transpose(2, 3, 0, 1)  # (H, W, N, C)
-    values = np.linalg.svd(spectra, compute_uv=False)
-    return np.asarray((values > threshold * values.max()).sum(axis=-1)), np.mean(np.abs(spectra) ** 2, axis=(2, 3))
-
-
-def _rank(values: NDArray[Any], threshold: float) -> int:
-    return int((values > threshold * values.max(initial=0.0)).sum())
-
-
-def _matrix(part: Any) -> Floats:
-    return np.asarray(part.weight.detach().cpu().double().numpy())
-
-
-def _bias_norm(part: Any) -> float:
-    return 0.0 if part.bias is None else float((part.bias.detach().double() ** 2).sum())
-
-
-def operator_norm(part: Any, input_shape: tuple[int, ...]) -> float:
-    """``‖W‖_F²`` of the layer as an operator: every tap counted as often as it meets a pixel (zero padding meets none).
-
-    The layer with squared weights, applied to ones; with reflected padding taps that meet one pixel twice count apart.
-    """
-    torch = torch_module()
-    if isinstance(part, torch.nn.Linear):
-        return float((part.weight.detach().double() ** 2).sum()) * int(np.prod(input_shape[:-1]))
-    copy = torch.nn.Conv2d(
-        part.in_channels, part.out_channels, part.kernel_size, stride=part.stride, padding=part.padding,
-        dilation=part.dilation, groups=part.groups, bias=False, padding_mode=part.padding_mode, device="meta",
-    )  # fmt: skip
-    copy.weight = torch.nn.Parameter(part.weight.detach().cpu().double() ** 2, requires_grad=False)
-    with torch.no_grad():
-        return float(copy(torch.ones(1, *input_shape, dtype=torch.float64)).sum())
-
-
-def _jacobian_bound(question: Asked, count: int, depth: int) -> tuple[float | None, str]:
+def _jacobian_bound(question: Asked, depth: int) -> tuple[float | None, str]:
     """``max_x L Σ s_i(Jf(x))^{2/L}``, where every part but the weights has a Jacobian of norm at most 1."""
-    others = sorted({type(p).__name__ for p in question.model.modules()} - set(LIPSCHITZ))
+    others = sorted({type(p).__name__ for p in question.model.modules() if not _shrinks(p)})
     if others:
         return None, f"the bound by the Jacobian does not apply: {', '.join(others)} may stretch what they are given"
-    few = Asked(**{**vars(question), "images": question.images[:count], "progress": False})
     largest = 0.0
-    for _, batch in few.batches():
-        for slopes in jacobians(few, batch):
-            values = np.linalg.svd(slopes.reshape(len(slopes), -1), compute_uv=False)
-            kept = values[values > 1e-10 * values.max(initial=0.0)]
-            largest = max(largest, depth * float(np.sum(kept ** (2.0 / depth))))
+    for _, batch in question.batches():
+        for slopes in jacobians(question, batch):
+            matrix = slopes.reshape(len(slopes), -1)
+            values = np.linalg.svd(matrix, compute_uv=False)
+            # at power 2/L round-off zeros would count for much; without them the bound is still one
+            noise = 10 * max(matrix.shape) * torch_module().finfo(question.dtype).eps * values.max(initial=0.0)
+            largest = max(largest, depth * float(np.sum(values[values > noise] ** (2.0 / depth))))
     return largest, "the bound by the Jacobian applies: every other part is at most 1-Lipschitz"
+
+
+def _shrinks(part: Any) -> bool:
+    """Whether the Jacobian of a part has norm at most 1, layers with weights aside.
+
+    Max pooling over windows that overlap repeats pixels; an average is one of rows and columns that sum to at most 1.
+    """
+    kind = type(part).__name__
+    if kind == "LeakyReLU":
+        return abs(float(part.negative_slope)) <= 1.0
+    if kind == "MaxPool2d":
+        apart = zip(_pair(part.stride), _pair(part.kernel_size), strict=True)
+        return all(s >= k for s, k in apart) and _pair(part.dilation) == (1, 1)
+    if kind == "AvgPool2d":
+        whole = part.count_include_pad or _pair(part.padding) == (0, 0)
+        return bool(whole and not part.ceil_mode and part.divisor_override is None)
+    if kind == "AdaptiveAvgPool2d":
+        return _pair(part.output_size) == (1, 1)
+    return kind in LIPSCHITZ
+
+
+def _pair(value: Any) -> tuple[Any, Any]:
+    first, second = value if isinstance(value, tuple) else (value, value)
+    return first, second

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "compare_with_theory"]
 
 Floats = NDArray[np.float64]
+ROUND_OFF = 1e-12
 
 
 @dataclass(frozen=True)
@@ -149,12 +150,13 @@ def compare_with_theory(
     """
     lam = check_number("weight_decay", weight_decay, minimum=0.0, strict=True)
     count = check_count("n_jacobians", n_jacobians)
-    array = as_numpy(images)
+    array, labels = as_numpy("images", images), as_numpy("targets", targets)
     with asked(model, array, batch_size=batch_size, device=device, progress=progress, title="modes") as question:
-        wanted = check_targets(as_numpy(targets), len(question.images))
+        wanted = check_targets(labels, len(question.images))
         outputs = against_targets(question, wanted)
+    few = array[:count]
     with asked(
-        model, array[:count], batch_size=batch_size, device=device, progress=progress, title="slopes"
+        model, few, batch_size=batch_size, device=device, progress=progress, title="slopes", warn=False
     ) as question:
         jacobian, sensitivity = mean_jacobian(question)
     # biases fit the mean of the targets at the mean of the images, for nothing
@@ -167,7 +169,10 @@ def compare_with_theory(
     problem = RegularizedProblem(moments, depth=layers, lam=lam)
     solution = solve(problem, rng=rng, throw=False)
     alive = ~modes.null
-    learned = np.where(alive, np.diag(centred) / np.where(alive, modes.s, 1.0), 0.0)
+    amounts = np.diag(centred)
+    # what is left of outputs that do not depend on the image, when their mean is subtracted, has no order
+    amounts = np.where(np.abs(amounts) > ROUND_OFF * np.linalg.norm(outputs.covariance), amounts, 0.0)
+    learned = np.where(alive, amounts / np.where(alive, modes.s, 1.0), 0.0)
     return Comparison(
         modes=modes,
         learned=learned,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from lineardyn.errors import ArgumentError, ComputationError, LineardynError, Status
 from lineardyn.progress import progress_bar
-from lineardyn.validation import check_count, check_finite, check_images_shape, shown
+from lineardyn.validation import as_real_array, check_count, check_finite, check_images_shape, shown
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Asked", "as_numpy", "asked", "torch_module"]
+__all__ = ["Asked", "as_numpy", "asked", "check_model", "torch_module"]
 
 Floats = NDArray[np.float64]
 
@@ -55,17 +55,26 @@ class Asked:
         with progress_bar(self.title, count, shown=self.progress) as show:
             for first in range(0, count, self.batch_size):
                 part = slice(first, min(first + self.batch_size, count))
-                piece = torch.as_tensor(np.ascontiguousarray(self.images[part]))
+                # a copy: a first layer that works in place must not write into the caller's images
+                piece = torch.as_tensor(np.array(self.images[part]))
                 yield part, piece.to(device=self.device, dtype=self.dtype)
                 if show is not None:
                     show(part.stop)
 
+    def first(self, count: int) -> Asked:
+        """The same model about the first images alone, without a progress bar."""
+        return replace(self, images=self.images[:count], progress=False)
+
     def outputs(self, images: torch.Tensor) -> torch.Tensor:
         """The model's outputs as ``(n, K)``; an image as output counts as its C·H·W numbers."""
-        found = self.model(images)
+        found = self.model(images.clone())  # a leaf of the graph may not be changed in place, its copy may
         if not hasattr(found, "ndim") or found.ndim < 1 or len(found) != len(images):
             raise ArgumentError(
                 f"model returns {shown(found)} for {len(images)} images, expected a tensor with one row for each"
+            )
+        if not found.is_floating_point():
+            raise ArgumentError(
+                f"model returns {found.dtype}, expected floating-point numbers: ask it for its scores, not for classes"
             )
         result: torch.Tensor = found.reshape(len(images), -1)
         return result
@@ -73,9 +82,18 @@ class Asked:
 
 @contextmanager
 def asked(
-    model: Any, images: ArrayLike, *, batch_size: int, device: Any = None, progress: bool = False, title: str = "asking"
+    model: Any,
+    images: ArrayLike,
+    *,
+    batch_size: int,
+    device: Any = None,
+    progress: bool = False,
+    title: str = "asking",
+    warn: bool = True,
 ) -> Iterator[Asked]:
     """Check model and images; inside the block the model is in evaluation mode, afterwards as it was before.
+
+    The random state of PyTorch is afterwards as it was before, too. ``warn=False`` where the caller knows of the mode.
 
     Raises
     ------
@@ -88,20 +106,55 @@ def asked(
         PyTorch is not installed.
     """
     torch = torch_module()
-    if not isinstance(model, torch.nn.Module):
-        raise ArgumentError(f"model is {shown(model)}, expected a torch.nn.Module")
+    check_model(model)
     dtype, home = _dtype_and_device(model, torch)
-    place = home if device is None else torch.device(device)
-    if place != home and any(True for _ in model.parameters()):
-        raise ArgumentError(
-            f"device is {str(place)!r} but the model is on {str(home)!r}, expected the same: model.to({str(place)!r}) "
-            f"first, or leave device out"
-        )
+    place = home if device is None else _place(device, torch)
+    if any(True for _ in model.parameters()):
+        if not _same(place, home):
+            raise ArgumentError(
+                f"device is {str(place)!r} but the model is on {str(home)!r}, expected the same: "
+                f"model.to({str(place)!r}) first, or leave device out"
+            )
+        place = home
     array = _check_images(images)
-    question = Asked(model, array, check_count("batch_size", batch_size), dtype, place, progress, title)
-    with _evaluating(model), _room_for(question):
+    size = min(check_count("batch_size", batch_size), len(array))
+    question = Asked(model, array, size, dtype, place, progress, title)
+    devices = [place] if place.type == "cuda" else []
+    with _evaluating(model, warn=warn), torch.random.fork_rng(devices=devices), _room_for(question):
         _try_one(question)
         yield question
+
+
+def check_model(model: Any) -> None:
+    """Refuse what is no module, or one without numbers, and batch norms that let images see one another."""
+    torch = torch_module()
+    if not isinstance(model, torch.nn.Module):
+        raise ArgumentError(f"model is {shown(model)}, expected a torch.nn.Module")
+    for name, parameter in [*model.named_parameters(), *model.named_buffers()]:
+        if parameter.device.type == "meta":
+            raise ArgumentError(
+                f"model's {name!r} is on the device 'meta' and has no numbers, expected a model with weights: "
+                f"model.to_empty(device='cpu'), then load_state_dict"
+            )
+    for name, part in model.named_modules():
+        if "BatchNorm" in type(part).__name__ and getattr(part, "running_mean", part) is None:
+            raise ArgumentError(
+                f"model's batch norm {name!r} keeps no running statistics, so that each output depends on all images "
+                f"of a batch, expected track_running_stats=True"
+            )
+
+
+def _place(device: Any, torch: Any) -> Any:
+    try:
+        return torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        said = str(error).strip().splitlines()[0]
+        raise ArgumentError(f"device is {shown(device)}, expected one of PyTorch's ({said})") from None
+
+
+def _same(one: Any, other: Any) -> bool:
+    """``cuda`` is ``cuda:0``, unless another one was made the current one."""
+    return one.type == other.type and (one.index is None or other.index is None or one.index == other.index)
 
 
 def _dtype_and_device(model: Any, torch: Any) -> tuple[Any, Any]:
@@ -126,37 +179,43 @@ def _dtype_and_device(model: Any, torch: Any) -> tuple[Any, Any]:
     return parameters[0][1].dtype, parameters[0][1].device
 
 
-def as_numpy(values: ArrayLike) -> NDArray[Any]:
-    """A numpy array, or a tensor on any device, as a numpy array."""
-    return np.asarray(values.detach().cpu().numpy() if hasattr(values, "detach") else values)
+def as_numpy(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Real numbers as numpy has them: of an array, a tensor of any type on any device, or a list of either."""
+    if isinstance(values, list | tuple) and any(hasattr(v, "detach") for v in values):
+        pieces = [as_numpy(name, v) for v in values]
+        if len({piece.shape for piece in pieces}) > 1:
+            raise ArgumentError(f"{name} holds arrays of several shapes, expected one shape")
+        return np.stack(pieces)
+    narrow: Any = values
+    if str(getattr(values, "dtype", "")) == "torch.bfloat16":  # which numpy does not have
+        narrow = narrow.float()
+    array = as_real_array(name, narrow)
+    # PyTorch reads neither extended precision nor the other byte order
+    return array.astype(np.float64) if array.dtype.kind == "f" and array.dtype.itemsize > 8 else array
 
 
 def _check_images(images: ArrayLike) -> NDArray[Any]:
-    array = as_numpy(images)
-    if array.dtype.kind not in "fiub":
-        raise ArgumentError(f"images has dtype {array.dtype}, expected real numbers (N, C, H, W)")
+    array = as_numpy("images", images)
     check_images_shape(array.shape)
-    if array.dtype.kind in "iu" and array.size and array.max() > 1:
+    if array.dtype.kind in "iu" and array.max() > 1:
         raise ArgumentError(
             f"images are integers up to {array.max()}, expected real numbers as the model was trained on: for bytes "
             f"images / {BRIGHTEST_BYTE}.0, then the same normalisation as in training"
         )
-    if not len(array):
-        raise ArgumentError("images is empty, expected at least one image (N, C, H, W)")
     check_finite("images", array)
-    return array
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 @contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
+def _evaluating(model: Any, *, warn: bool) -> Iterator[None]:
     """Evaluation mode inside, each part's own mode afterwards; said where that changes the function."""
     modes = [(part, part.training) for part in model.modules()]
     changed = sorted({type(part).__name__ for part, training in modes if training and _differs(part)})
-    if changed:
+    if changed and warn:
         warnings.warn(
             f"the model is in training mode, in which {' and '.join(changed)} compute another function; it is asked in "
             f"evaluation mode and set back afterwards (model.eval() before the call avoids this warning)",
-            stacklevel=5,
+            stacklevel=6,
         )
     model.eval()
     try:
@@ -167,7 +226,7 @@ def _evaluating(model: Any) -> Iterator[None]:
 
 
 def _differs(part: Any) -> bool:
-    return any(word in type(part).__name__ for word in ("BatchNorm", "Dropout", "InstanceNorm"))
+    return any(word in type(part).__name__ for word in ("BatchNorm", "Dropout", "InstanceNorm", "RReLU"))
 
 
 @contextmanager
@@ -197,18 +256,18 @@ def _says_out_of_memory(error: Exception) -> bool:
 def _try_one(question: Asked) -> None:
     """Ask about one image first, so that a misfit is said in our words and at once."""
     torch = torch_module()
+    _, one = next(iter(question.first(1).batches()))
     try:
         with torch.no_grad():
-            _, first = next(iter(Asked(**{**vars(question), "batch_size": 1, "progress": False}).batches()))
-            found = question.outputs(first)
-    except RuntimeError as error:
-        if _says_out_of_memory(error):
+            found = question.outputs(one)
+    except (RuntimeError, ValueError, IndexError, AssertionError) as error:
+        if isinstance(error, ArgumentError) or _says_out_of_memory(error):
             raise
-        said = str(error).strip().splitlines()[0]
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ArgumentError(
             f"images have shape (C, H, W) = {question.images.shape[1:]}, which the model does not take ({said}): give "
             f"images of the size and number of channels that it was made for"
-        ) from None
+        ) from error
     if not bool(torch.isfinite(found).all()):
         raise ArgumentError(
             "model's output for the first image is infinite or NaN, expected finite numbers: its weights have diverged"

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from lineardyn.errors import ArgumentError
 from lineardyn.modes import Modes
 from lineardyn.moments import SecondMoments
-from lineardyn.validation import check_targets
+from lineardyn.validation import check_targets, shown
 from proofs_check.probes.model import Asked, as_numpy, asked, torch_module
 
 if TYPE_CHECKING:
@@ -55,11 +55,14 @@ def effective_singular_values(
     ArgumentError, ComputationError, LineardynError
         See :func:`proofs_check.probes.model.asked`; also outputs that are not as many as the targets.
     """
+    array, labels = as_numpy("images", images), as_numpy("targets", targets)
     if modes is None:
-        modes = SecondMoments.from_data(as_numpy(images), as_numpy(targets)).modes()
+        modes = SecondMoments.from_data(array, labels).modes()
+    elif not isinstance(modes, Modes):
+        raise ArgumentError(f"modes is {shown(modes)}, expected SecondMoments.from_data(images, targets).modes()")
     n_outputs = len(modes.u)
-    with asked(model, images, batch_size=batch_size, device=device, progress=progress, title="modes") as question:
-        wanted = check_targets(as_numpy(targets), len(question.images), n_outputs=n_outputs)
+    with asked(model, array, batch_size=batch_size, device=device, progress=progress, title="modes") as question:
+        wanted = check_targets(labels, len(question.images), n_outputs=n_outputs)
         if question.images.shape[1:] != modes.v.shape[1:]:
             raise ArgumentError(
                 f"modes are of images {modes.v.shape[1:]}, expected {question.images.shape[1:]}, as images have"

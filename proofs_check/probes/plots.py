@@ -23,7 +23,9 @@ __all__ = ["plot_bottleneck", "plot_comparison", "plot_filter_spectra", "plot_ra
 
 @styled
 def plot_sensitivity(found: FrequencySensitivity, *, figure: Figure | None = None) -> Figure:
-    """The average over channels as an image, DC in the middle, and its radial average."""
+    """The average over channels as an image, DC in the middle, and its radial average; of pixels, the image alone."""
+    if found.basis == "pixel":
+        return _plot_saliency(found, figure_for(figure, 3.4, 3.1))
     figure = figure_for(figure, 7.0, 3.1)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.3))
     image = np.fft.fftshift(found.mean.mean(axis=0))
@@ -35,6 +37,16 @@ def plot_sensitivity(found: FrequencySensitivity, *, figure: Figure | None = Non
     left.set_title("sensitivity")
     figure.colorbar(shown, ax=left, shrink=0.8)
     plot_radial_sensitivity({"": found}, ax=right)
+    return figure
+
+
+def _plot_saliency(found: FrequencySensitivity, figure: Figure) -> Figure:
+    ax = figure.subplots()
+    shown = ax.imshow(found.mean.mean(axis=0), cmap="viridis")
+    ax.set_xlabel("j (pixels)")
+    ax.set_ylabel("i")
+    ax.set_title("sensitivity")
+    figure.colorbar(shown, ax=ax, shrink=0.8)
     return figure
 
 

@@ -8,12 +8,15 @@ averaged over images. For a linear model ``f(x) = Σ_f v̂_f x̂_f`` it is the l
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lineardyn.errors import ArgumentError
 from lineardyn.fourier import fft2, radius
 from lineardyn.validation import check_choice
 from proofs_check.probes.model import Asked, asked, torch_module
@@ -43,7 +46,7 @@ class FrequencySensitivity:
         Of that average; NaN for a single image.
     first_moments, second_moments : (N,)
         Of each image, over all frequencies: ``Σ s r / Σ s`` and ``Σ s r² / Σ s`` with the radius r in cycles per image;
-        0 for an image at which nothing moves, and for a basis of pixels.
+        0 for an image at which nothing moves, NaN for a basis of pixels, which have no radius.
     """
 
     mean: Floats
@@ -56,6 +59,7 @@ class FrequencySensitivity:
 
     def radial(self) -> tuple[Floats, Floats]:
         """Mean radii, and the mean over channels and over rings of width 1 around DC, on the torus."""
+        self._need_frequencies()
         return radial_average(self.mean)
 
     @property
@@ -69,10 +73,15 @@ class FrequencySensitivity:
         return self._moment(2)
 
     def _moment(self, power: int) -> float:
+        self._need_frequencies()
         return float(_moments(self.mean[None], power)[0])
 
+    def _need_frequencies(self) -> None:
+        if self.basis != "dft":
+            raise ArgumentError(f"basis is {self.basis!r}, expected 'dft': pixels have no radius to average over")
+
     def plot(self) -> Figure:
-        """The average over channels as an image with DC in the middle, and over the radius."""
+        """The average over channels: as an image with DC in the middle and over the radius; of pixels, as an image."""
         from proofs_check.probes.plots import plot_sensitivity
 
         return plot_sensitivity(self)
@@ -131,73 +140,98 @@ def frequency_sensitivity(
     check_choice("reduce", reduce, REDUCTIONS)
     with asked(model, images, batch_size=batch_size, device=device, progress=progress, title="sensitivity") as question:
         shape = question.images.shape[1:]
+        shift = np.empty(0)
         total, squares = np.zeros(shape), np.zeros(shape)
         moments: list[Floats] = []
         for _, batch in question.batches():
             lengths = _lengths(question, batch, basis, reduce)
-            total += lengths.sum(axis=0)
-            squares += (lengths**2).sum(axis=0)
-            moments.append(
-                np.stack([_moments(lengths, power) if basis == "dft" else _none(lengths) for power in (1, 2)])
-            )
+            moments.append(np.stack([_moments(lengths, 1), _moments(lengths, 2)]))
+            # sums of differences from one image: no digits are lost where all images have nearly the same lengths
+            shift = shift if shift.size else lengths[0]
+            total += (lengths - shift).sum(axis=0)
+            squares += ((lengths - shift) ** 2).sum(axis=0)
     count = len(question.images)
     mean = total / count
     spread = np.maximum(squares / count - mean**2, 0.0)
     error = np.sqrt(spread / (count - 1)) if count > 1 else np.full(shape, np.nan)
-    first, second = np.concatenate(moments, axis=1)
-    return FrequencySensitivity(mean, error, first, second, count, basis, reduce)
+    first, second = np.concatenate(moments, axis=1) if basis == "dft" else np.full((2, count), np.nan)
+    return FrequencySensitivity(mean + shift, error, first, second, count, basis, reduce)
 
 
 def jacobians(question: Asked, batch: torch.Tensor) -> Floats:
     """``∂f_k/∂x`` of each image: ``(n, K, C, H, W)``, float64."""
-    torch = torch_module()
-    with torch.enable_grad():
-        images = batch.detach().requires_grad_(True)
-        outputs = question.outputs(images)
-        if outputs.shape[1] > images[0].numel():
-            return _forward_mode(question, batch)
-        rows = [_gradient(outputs[:, k].sum(), images, last=k + 1 == outputs.shape[1]) for k in range(outputs.shape[1])]
-    return np.stack([row.detach().cpu().to(torch.float64).numpy() for row in rows], axis=1)
+    return np.stack(list(_rows(question, batch)), axis=1)
 
 
 def mean_jacobian(question: Asked) -> tuple[Floats, Floats]:
     """``⟨∂f/∂x⟩ (K, C, H, W)`` and ``⟨‖∂f/∂x̂‖⟩ (C, H, W)``."""
-    total, lengths = 0.0, 0.0
+    means: Any = 0.0
+    lengths: Any = 0.0
     for _, batch in question.batches():
-        slopes = jacobians(question, batch)
-        total = total + slopes.sum(axis=0)
-        lengths = lengths + np.linalg.norm(fft2(slopes), axis=1).sum(axis=0)
+        rows: list[Floats] = []
+        squares: Any = 0.0
+        for slopes in _rows(question, batch):
+            rows.append(slopes.sum(axis=0))
+            squares = squares + np.abs(fft2(slopes)) ** 2
+        means, lengths = means + np.stack(rows), lengths + np.sqrt(squares).sum(axis=0)
     count = len(question.images)
-    return np.asarray(total) / count, np.asarray(lengths) / count
+    return np.asarray(means) / count, np.asarray(lengths) / count
+
+
+def _rows(question: Asked, batch: torch.Tensor) -> Iterator[Floats]:
+    """``∂f_k/∂x (n, C, H, W)`` of one output after the other, so that no more than one need be held."""
+    torch = torch_module()
+    with torch.enable_grad():
+        images = batch.detach().requires_grad_(True)
+        outputs = question.outputs(images)
+    n_outputs = outputs.shape[1]
+    if not outputs.requires_grad:
+        raise ArgumentError(
+            "model's outputs carry no gradient, expected a model that is differentiable in its images: it is "
+            "quantised, or its forward pass uses no_grad or detach"
+        )
+    if n_outputs > images[0].numel():
+        del outputs
+        columns = _forward_mode(question, batch)
+        yield from (columns[:, k].reshape(batch.shape) for k in range(n_outputs))
+        return
+    for k in range(n_outputs):
+        row = _gradient(outputs[:, k].sum(), images, last=k + 1 == n_outputs)
+        yield row.detach().cpu().to(torch.float64).numpy()
 
 
 def _gradient(output: torch.Tensor, images: torch.Tensor, *, last: bool) -> torch.Tensor:
     """Of one output, summed over the batch: each image moves its own row alone. An output may depend on no pixel."""
     torch = torch_module()
-    if not output.requires_grad:
-        return torch.zeros_like(images)
     (found,) = torch.autograd.grad(output, images, retain_graph=not last, allow_unused=True)
     return torch.zeros_like(images) if found is None else found
 
 
 def _forward_mode(question: Asked, batch: torch.Tensor) -> Floats:
+    """``(n, K, C·H·W)``, a column for each pixel; without the graph that reverse mode needs."""
     torch = torch_module()
-    columns = []
-    for i in range(batch[0].numel()):
-        direction = torch.zeros_like(batch)
-        direction.reshape(len(batch), -1)[:, i] = 1.0
-        _, moved = torch.func.jvp(question.outputs, (batch,), (direction,))
-        columns.append(moved.detach().cpu().to(torch.float64).numpy())
-    return np.stack(columns, axis=-1).reshape(len(batch), -1, *batch.shape[1:])
+    columns: list[Floats] = []
+    with torch.no_grad(), warnings.catch_warnings():
+        # PyTorch, when it first loads its rules of forward mode, calls a function that it has deprecated
+        warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
+        for i in range(batch[0].numel()):
+            direction = torch.zeros_like(batch)
+            direction.reshape(len(batch), -1)[:, i] = 1.0
+            _, moved = torch.func.jvp(question.outputs, (batch,), (direction,))
+            columns.append(moved.cpu().to(torch.float64).numpy())
+    return np.stack(columns, axis=-1)
 
 
 def _lengths(question: Asked, batch: torch.Tensor, basis: str, reduce: str) -> Floats:
     """``(n, C, H, W)``; the DFT of a gradient has the modulus of the derivative along Fourier coefficients."""
-    slopes = jacobians(question, batch)
-    size = np.abs(fft2(slopes)) if basis == "dft" else np.abs(slopes)
-    if reduce == "l2":
-        return np.asarray(np.sqrt(np.sum(size**2, axis=1)))
-    return np.asarray(size.sum(axis=1) if reduce == "l1" else size.max(axis=1))
+    total = np.zeros(tuple(batch.shape))
+    for slopes in _rows(question, batch):
+        size = np.abs(fft2(slopes) if basis == "dft" else slopes)
+        if reduce == "max":
+            total = np.maximum(total, size)
+        else:
+            total += size**2 if reduce == "l2" else size
+    return np.sqrt(total) if reduce == "l2" else total
 
 
 def _moments(lengths: Floats, power: int) -> Floats:
@@ -206,7 +240,3 @@ def _moments(lengths: Floats, power: int) -> Floats:
     total = weights.sum(axis=(1, 2))
     found = (weights * radius(lengths.shape[2:]) ** power).sum(axis=(1, 2))
     return np.asarray(found / np.where(total > 0, total, 1.0))
-
-
-def _none(lengths: Floats) -> Floats:
-    return np.zeros(len(lengths))

@@ -2,6 +2,7 @@ r"""What a model learns, recorded during one's own training loop, as a :class:`l
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,8 @@ from lineardyn.trajectory import (
     write_runs,
 )
 from lineardyn.validation import check_count, check_images, check_number, check_targets
-from proofs_check.probes.filters import layer_blocks
-from proofs_check.probes.model import as_numpy, asked, torch_module
+from proofs_check.probes.filters import layer_blocks, layer_weight
+from proofs_check.probes.model import Asked, as_numpy, asked, check_model, torch_module
 from proofs_check.probes.modes import against_targets, in_modes
 from proofs_check.probes.sensitivity import mean_jacobian
 
@@ -107,8 +108,8 @@ def track(
     Parameters
     ----------
     model
-        Takes images ``(N, C, H, W)``, returns ``(N, K)``. It is asked in evaluation mode; its weights, gradients,
-        modes and the random state stay as they are, so that training goes on as without the callback.
+        Takes images ``(N, C, H, W)``, returns ``(N, K)``. It is asked in evaluation mode, without a warning; its
+        weights, gradients, modes and PyTorch's random state stay as they are, so that training goes on as without.
     images, targets
         To record on: ``(N, C, H, W)``, and ``(N, K)`` or integer labels ``(N,)``.
     learning_rate
@@ -157,8 +158,8 @@ class Tracker:
         device: Any,
     ) -> None:
         self.model = model
-        self.images = check_images(as_numpy(images))
-        self.targets = check_targets(as_numpy(targets), len(self.images))
+        self.images = check_images(as_numpy("images", images))
+        self.targets = check_targets(as_numpy("targets", targets), len(self.images))
         self.learning_rate = check_number("learning_rate", learning_rate, minimum=0.0, strict=True)
         self.every = check_count("every", every)
         self.weight_decay = check_number("weight_decay", weight_decay, minimum=0.0)
@@ -170,7 +171,11 @@ class Tracker:
         self.network = LinearCNN(self.moments.image_shape, widths=(), n_outputs=self.targets.shape[1])
         self.steps: list[int] = []
         self._records: list[dict[str, Any]] = []
-        first_spectrum(model, self.moments.image_shape)  # refuse at once what has no first layer to look at
+        check_model(model)
+        # refuse at once, not after the first epoch, what has no first layer to look at or other outputs
+        first_spectrum(model, self.moments.image_shape)
+        with self._asked(self.images[:1]) as question:
+            against_targets(question, self.targets[:1])
 
     def __call__(self, step: int) -> None:
         """Record the model as it is after ``step`` steps, if ``step`` is a multiple of ``every``."""
@@ -179,12 +184,11 @@ class Tracker:
 
     def record(self, step: int) -> None:
         """Record now."""
-        if self.steps and check_count("step", step, minimum=0) <= self.steps[-1]:
+        if check_count("step", step, minimum=0) <= (self.steps[-1] if self.steps else -1):
             raise ArgumentError(f"step is {step}, expected more than {self.steps[-1]}, the last one recorded")
-        with asked(self.model, self.images, batch_size=self.batch_size, device=self.device) as question:
+        with self._asked(self.images) as question:
             outputs = against_targets(question, self.targets)
-        few = self.images[: self.n_sensitivity]
-        with asked(self.model, few, batch_size=min(self.batch_size, 64), device=self.device) as question:
+        with self._asked(self.images[: self.n_sensitivity]) as question:
             jacobian, sensitivity = mean_jacobian(question)
         norms = layer_norms(self.model)
         self._records.append(
@@ -198,6 +202,10 @@ class Tracker:
             }
         )
         self.steps.append(step)
+
+    def _asked(self, images: Floats) -> AbstractContextManager[Asked]:
+        """Without a warning: a model in training is in training mode."""
+        return asked(self.model, images, batch_size=self.batch_size, device=self.device, warn=False)
 
     def trajectory(self) -> TrackedTrajectory:
         """What was recorded so far."""
@@ -235,10 +243,10 @@ def first_spectrum(model: Any, image_shape: tuple[int, int, int]) -> Floats:
                     f"model's first Conv2d ({name}) takes {part.in_channels} channels in {part.groups} groups, "
                     f"expected {channels} in one group, as the images have"
                 )
-            blocks = layer_blocks(part, (height, width), (1, 1))[:, :, 0] / np.sqrt(height * width)
+            blocks = layer_blocks(part, (height, width), (1, 1), name)[:, :, 0] / np.sqrt(height * width)
             return np.asarray(np.linalg.norm(blocks, axis=2).transpose(2, 0, 1))
         if isinstance(part, torch.nn.Linear) and part.in_features == channels * height * width:
-            rows = part.weight.detach().cpu().double().numpy().reshape(-1, channels, height, width)
+            rows = layer_weight(part, name).reshape(-1, channels, height, width)
             return np.asarray(np.linalg.norm(fft2(rows), axis=0))
     raise ArgumentError(
         f"model has neither a Conv2d nor a Linear of {channels * height * width} inputs, expected one: the spectrum of "
@@ -247,9 +255,20 @@ def first_spectrum(model: Any, image_shape: tuple[int, int, int]) -> Floats:
 
 
 def _from_file(network: LinearNetwork, moments: SecondMoments, header: Header, arrays: Arrays) -> TrackedTrajectory:
-    n, count = int(network.offsets[-1]), len(arrays["t"])
-    check_shapes(arrays, {"t": (count,), "states": (count, n), "start": (n,)})
+    n, count, image = int(network.offsets[-1]), len(arrays["t"]), network.image_shape
+    n_modes = min(network.n_outputs, int(np.prod(image)))
     prefix = "measured_"
+    check_shapes(arrays, {"t": (count,), "states": (count, n), "start": (n,)})
+    check_shapes(
+        arrays,
+        {
+            f"{prefix}loss": (count,),
+            f"{prefix}effective_singular_values": (count, n_modes, n_modes),
+            f"{prefix}kernel_spectrum": (count, *image),
+            f"{prefix}sensitivity": (count, *image),
+            f"{prefix}layer_norms": (count, arrays[f"{prefix}layer_norms"].shape[-1]),
+        },
+    )
     return TrackedTrajectory(
         network=network,
         moments=moments,

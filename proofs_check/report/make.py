@@ -38,8 +38,6 @@ def make_report(options: ReportOptions, steps: Steps) -> tuple[Path, list[ledger
                 advance()
         with steps.step("compiling", n_parts()) as advance:
             compile_kernels(advance)
-        with steps.step("claims", len(claims())) as advance:
-            entries = ledger.compute(n=options.instances, seed=options.seed, advance=advance)
         with steps.step("cosines", 3) as advance:
             pure = []
             for size in dict.fromkeys((max(options.pixels, 8), 8)):
@@ -52,6 +50,8 @@ def make_report(options: ReportOptions, steps: Steps) -> tuple[Path, list[ledger
             one, two = _learn(dataset, options, steps)
             structures.append(one)
             learned.append(two)
+        with steps.step("claims", len(claims())) as advance:
+            entries = ledger.compute(n=options.instances, seed=options.seed, advance=advance)
         sections: list[Section] = [
             *(structure.section(s) for s in structures),
             cosines.section(pure),

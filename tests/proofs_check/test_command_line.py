@@ -99,7 +99,7 @@ BAD = [
 @pytest.mark.parametrize(("arguments", "words"), BAD, ids=[" ".join(a) for a, _ in BAD])
 def test_bad_input_is_one_sentence_and_status_2(files, capsys, arguments, words):
     before = sorted(p for p in files.rglob("*"))
-    assert main(["report", *arguments]) == 2
+    assert main(["report", "--instances", "1", *arguments]) == 2
     shown = capsys.readouterr()
     error = shown.err.lower()
     assert error.count("\n") == 1
@@ -269,7 +269,7 @@ def test_a_campaign_whose_worker_always_dies_shows_the_rest(monkeypatch, capsys)
             return super().submit(work, *arguments)
 
     monkeypatch.setattr("proofs_check.campaigns.executors.ThreadPoolExecutor", Breaks)
-    assert main(["campaign", "parseval", "--n", "300", "--executor", "threads:1"]) == 1
+    assert main(["campaign", "parseval", "--n", "4140", "--executor", "threads:1"]) == 1  # blocks of 3 + 4096
     shown = capsys.readouterr()
     assert re.search(r"parseval +│ +41 │", shown.out)
     assert "1 of 2 blocks killed their worker at every try" in shown.err
@@ -301,7 +301,18 @@ def test_interrupt_inside_is_one_line_and_status_130(monkeypatch, capsys, tmp_pa
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
 def test_ctrl_c_in_the_middle_leaves_nothing(tmp_path):
-    command = [sys.executable, "-m", "proofs_check", "report", "--runs", "500", "--out", str(tmp_path / "report")]
+    command = [
+        sys.executable,
+        "-m",
+        "proofs_check",
+        "report",
+        "--runs",
+        "500",
+        "--instances",
+        "1",
+        "--out",
+        str(tmp_path / "report"),
+    ]
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},

@@ -146,9 +146,9 @@ def test_a_changed_instance_of_this_version_is_said():
 
 
 def test_a_replay_agrees_within_the_stated_bound():
-    """2 (1 + r) tolerance: r = 1 - 1/√2 of E1 at the tolerance 1e-12."""
+    """2 (1 + r) tolerance: r = 1/√2 - ½ of E1 at the tolerance 1e-12."""
     witness = check("E1", n=1, rng=0).witness
-    bound = 2 * (2 - 1 / math.sqrt(2)) * 1e-12
+    bound = 2 * (0.5 + 1 / math.sqrt(2)) * 1e-12
     assert witness.round_off == pytest.approx(bound, rel=1e-12)
     assert witness.agrees(witness.residual + 0.99 * bound)
     assert not witness.agrees(witness.residual + 1.01 * bound)

@@ -127,7 +127,7 @@ def test_a_block_is_held_exactly_up_to_its_jump(depth):
 @pytest.mark.parametrize(("c", "k"), [(1, 1), (2, 2)])
 def test_what_is_held_has_nothing_to_gain(c, k, depth, monkeypatch):
     """The same gains without it; some blocks are held and some, which are not zero, must not be."""
-    problem = problem_of((4, 4), c, k, depth, lam=0.8)
+    problem = problem_of((4, 4), c, k, depth, lam=0.8 * c)
     values = 0.02 * np.random.default_rng(0).standard_normal(problem.quadratic.cross.shape)
     values[:, problem.coordinates.block_of_column % 2 == 0] = 0.0
     point = Point.of(problem, values)
