@@ -6,6 +6,7 @@ from proofs_check.claims.bottleneck_bounds import BOUND_CLAIMS
 from proofs_check.claims.bottleneck_construction import CONSTRUCTION_CLAIMS
 from proofs_check.claims.bottleneck_cost import COST_CLAIMS
 from proofs_check.claims.bottleneck_kinks import KINK_CLAIMS
+from proofs_check.claims.bottleneck_samples import SAMPLE_CLAIMS
 from proofs_check.claims.downsampling import DOWNSAMPLING_CLAIMS
 from proofs_check.claims.large_steps import STEP_CLAIMS
 
@@ -16,6 +17,7 @@ BOTTLENECK_CLAIMS = (
     *BOUND_CLAIMS,
     *KINK_CLAIMS,
     *CONSTRUCTION_CLAIMS,
+    *SAMPLE_CLAIMS,
     *STEP_CLAIMS,
     *DOWNSAMPLING_CLAIMS,
 )

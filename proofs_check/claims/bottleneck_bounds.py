@@ -271,6 +271,7 @@ BOUND_CLAIMS = (
         quantity="the bound, and ‖θ‖²:",
         batched=True,
         attacked=("weights", "biases", "level"),
+        counterpart="frequency-bound-without-condition",
     ),
     Claim(
         id="constant-jacobian",

@@ -200,7 +200,7 @@ def equivalence_sides(
         lam=other,
         rank=width if narrow and rank == "kept" else None,
     )
-    solution = solve(problem, n_starts=6, rng=0, tol=1e-9, throw=False)
+    solution = solve(problem, n_starts=3, rng=0, tol=1e-9, throw=False)
     if solution.status not in (Status.SUCCESS, Status.MAX_STEPS):
         return float("nan"), 0.0
     trained = _trained(*(_Bytes(instance[name]) for name in ("images", "targets", "starts")), lam, depth, width)

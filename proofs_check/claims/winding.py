@@ -134,7 +134,7 @@ WINDING_CLAIMS = (
         sides=code_sides,
         distance=absolute_distance,
         quantity="cost of a layer over the claimed one, or output:",
-        max_instances=8,
+        max_instances=5,
     ),
     Claim(
         id="frequency-bound-without-condition",
@@ -168,7 +168,7 @@ WINDING_CLAIMS = (
                 "images": in_ball(np.random.default_rng(0), 0.1),
             },
         ),
-        max_instances=8,
+        max_instances=5,
         counterpart="frequency-bound",
     ),
 )

@@ -19,6 +19,7 @@ from proofs_check.claims.bottleneck_bounds import as_network, frequency_bound_si
 from proofs_check.claims.bottleneck_construction import dense_norm, evaluate
 from proofs_check.claims.bottleneck_cost import draw_map, map_blocks, on_grid
 from proofs_check.claims.bottleneck_kinks import draw_kinked, kinked_network, pairs_jacobian
+from proofs_check.claims.bottleneck_samples import interpolating
 from proofs_check.claims.cyclic_space import (
     GRIDS,
     balanced_filters,
@@ -34,6 +35,7 @@ from proofs_check.claims.cyclic_space import (
     weighted_cost,
 )
 from proofs_check.claims.downsampling import BANDPASS, coarse_sides
+from proofs_check.claims.winding import unconditional_bound_sides
 
 ATTACKED = [claim.id for claim in BOTTLENECK_CLAIMS if claim.attacked]
 TIGHT = ["linear-cost-bound", "jacobian-bound", "frequency-bound", "bottleneck-gap", "activation-bound"]
@@ -211,6 +213,25 @@ def test_frequencies_above_the_border_may_be_sampled_where_nothing_aliases():
     with_one = {**BANDPASS, "frames": BANDPASS["frames"] + np.eye(8)[[1, 7]].sum(axis=0)[:, None, None]}
     assert coarse_sides(with_one) == (2.0, 2.0)  # of four dimensions
     assert coarse_sides(with_one, rule="all")[1] == 4.0
+
+
+def test_samples_of_two_axes_pass_through_frequencies_one_of_each_axis():
+    instance = get("finite-samples-on-planes").instance(2, 0)
+    samples, grid = instance["samples"], instance["samples"].shape[-2:]
+    codes = np.cos(2 * np.pi * np.arange(grid[0]) / grid[0])[:, None] + np.cos(2 * np.pi * np.arange(grid[1]) / grid[1])
+    inner = interpolating(samples[:1], codes[None, None], instance["directions"][0])
+    np.testing.assert_allclose(inner(samples[:1])[0, 0], codes, atol=1e-9)
+    hat = np.abs(np.fft.fft2(inner(np.roll(samples[:1], (1, 1), axis=(-2, -1)))[0, 0]))
+    assert {(i, j) for i, j in np.argwhere(hat > 1e-9)} == {(1, 0), (grid[0] - 1, 0), (0, 1), (0, grid[1] - 1)}
+
+
+def test_the_bound_without_its_condition_needs_a_linear_map():
+    # beyond its radius the built network is another map, of which the claim says nothing
+    instance = dict(get("frequency-bound-without-condition").instance(0, 0))
+    bound, norm = unconditional_bound_sides(instance)
+    assert bound > norm > 0.0
+    far = unconditional_bound_sides({**instance, "images": 100.0 * instance["images"]})
+    assert np.isnan(far).all()
 
 
 def test_a_built_network_is_evaluated_without_the_library():

@@ -79,6 +79,18 @@ def test_at_equality_the_smallest_witness():
     assert not can_downsample(lambda images: images, 2, samples=x[None])
 
 
+def test_a_band_is_enough_and_not_necessary():
+    """±3 of n = 8 are read as ∓1 on every second pixel: nothing is lost, and the answer is about the band alone."""
+    waves = np.cos(2 * np.pi * 3 * np.arange(8) / 8 + np.array([[0.0], [0.7]]))
+    assert np.linalg.matrix_rank(waves) == np.linalg.matrix_rank(waves[:, ::2]) == 2
+    blocks = np.zeros((8, 1, 1))
+    blocks[[3, 5]] = 1.0
+    answer = can_downsample(blocks, 2)
+    assert not answer.possible
+    assert "frequency (3,) is not below n/(2s) = 2" in answer.reason
+    assert not np.allclose(interpolate(waves[:, ::2], 2), waves)
+
+
 @pytest.mark.parametrize(("grid", "s"), GRIDS)
 @pytest.mark.parametrize("seed", range(4))
 def test_blocks_functions_and_networks_get_the_same_answer(grid, s, seed):
