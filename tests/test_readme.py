@@ -16,15 +16,22 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, flags=re.DOTALL | re.MULT
 
 def test_there_is_one_quick_start_for_each_package():
     imported = [set(re.findall(r"^from (\w+) import", block, flags=re.MULTILINE)) for block in BLOCKS]
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 4
     assert "lineardyn" in imported[0]
     assert "solvers" in imported[1]
     assert "proofs_check" in imported[2]
+    assert "torch" in imported[3]
     assert max(block.count("\n") for block in BLOCKS) <= 12
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=["lineardyn", "solvers", "proofs_check"])
+@pytest.mark.parametrize(
+    "block",
+    [*BLOCKS[:3], pytest.param(BLOCKS[3], marks=pytest.mark.torch)],
+    ids=["lineardyn", "solvers", "proofs_check", "probes"],
+)
 def test_quick_start_runs(block, capsys):
+    if "torch" in block:
+        pytest.importorskip("torch").set_num_threads(1)
     exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
     printed = capsys.readouterr().out
     assert printed.strip()

@@ -14,7 +14,7 @@ from proofs_check.claims.cyclic_space import RECONSTRUCTED, preactivations, squa
 from proofs_check.instances import draw_scale
 from proofs_check.verdict import Instance, Outcome
 
-__all__ = ["DOWNSAMPLING_CLAIMS", "BAND_REASON", "QUARTER", "band_sides", "draw_sampled"]
+__all__ = ["BAND_REASON", "DOWNSAMPLING_CLAIMS", "QUARTER", "band_sides", "draw_sampled"]
 
 Floats = NDArray[np.float64]
 
