@@ -60,7 +60,8 @@ def plot_radial_sensitivity(found: dict[str, FrequencySensitivity], *, ax: Axes 
         ax.plot(radii, values, "o-", color=tint, markersize=3, label=name or None)
         ax.axvline(sensitivity.first_moment, color=tint, linewidth=1, linestyle=(0, (1, 2)))
     ax.set_yscale("log")
-    ax.set_xlabel("radius of the frequency (cycles per image); dotted: the mean radius")
+    ax.set_xlabel("radius (cycles per image)")
+    ax.set_title("dotted: mean radius")
     ax.set_ylabel("⟨‖∂f/∂x̂‖⟩")
     if any(found):
         ax.legend()
@@ -103,6 +104,7 @@ def plot_bottleneck(report: BottleneckReport, *, figure: Figure | None = None) -
     bottom.plot(place, [layer.weights_rank for layer in report.layers], "o-", color=color(0), label="weights")
     bottom.plot(place, [layer.activations_rank for layer in report.layers], "s--", color=color(1), label="input")
     bottom.set_xticks(place, [layer.name for layer in report.layers], rotation=30, ha="right")
+    bottom.set_xlabel("layer")
     bottom.set_ylabel("rank over all frequencies")
     bottom.set_yscale("log")
     bottom.legend()
@@ -121,6 +123,7 @@ def plot_comparison(found: Comparison, *, figure: Figure | None = None) -> Figur
     left.axhline(1.0, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
     left.plot(found.modes.s[alive], found.learned[alive], "o", color=color(0))
     left.set_xscale("log")
+    left.set_ylim(min(0.0, *left.get_ylim()))
     left.set_xlabel("singular value $s$ of the mode")
     left.set_ylabel("learned, $B/s$")
     curves = {"model": found.sensitivity, "linear theory": found.predicted, "data, $√τ$": np.sqrt(found.power)}
@@ -131,7 +134,7 @@ def plot_comparison(found: Comparison, *, figure: Figure | None = None) -> Figur
             radii[shown], average[shown] / average.max(initial=1e-300), "o-", markersize=3, color=color(i), label=name
         )
     right.set_yscale("log")
-    right.set_xlabel("radius of the frequency (cycles per image)")
+    right.set_xlabel("radius (cycles per image)")
     right.set_ylabel("share of the largest ring")
     right.legend()
     return figure

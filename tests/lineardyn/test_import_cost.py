@@ -18,6 +18,13 @@ def test_importing_pulls_in_nothing_heavy(package):
     assert result.stdout.strip() == "[]"
 
 
+def test_the_probes_load_pytorch_and_pictures_when_called():
+    code = "import sys, proofs_check.probes; print([m for m in ('torch', 'matplotlib') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "[]"
+
+
 def test_every_public_name_can_be_imported():
     """The names of the design that users' code depends on."""
     import lineardyn

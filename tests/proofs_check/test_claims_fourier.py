@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lineardyn import SecondMoments
 from proofs_check import Outcome, check, claims
-from proofs_check.claim import BATCH, excess
+from proofs_check.claim import BATCH
 from proofs_check.claims import arithmetic, deep_network, definitions, frameworks, right_hand_side, statistics
 from proofs_check.claims.arithmetic import EXACT, EXTENDED, FLOAT
 from proofs_check.verdict import instance_size
