@@ -16,30 +16,19 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, flags=re.DOTALL | re.MULT
 
 def test_there_is_one_quick_start_for_each_package():
     imported = [set(re.findall(r"^from (\w+) import", block, flags=re.MULTILINE)) for block in BLOCKS]
-<<<<<<< HEAD
-    assert len(BLOCKS) == 4  # and the bottleneck
+    assert len(BLOCKS) == 5
     assert "lineardyn" in imported[0]
     assert "solvers" in imported[1]
-    assert "proofs_check" in imported[2] & imported[3]
-    assert max(block.count("\n") for block in BLOCKS) <= 12
-
-
-@pytest.mark.parametrize("block", BLOCKS, ids=["lineardyn", "solvers", "proofs_check", "bottleneck"])
-=======
-    assert len(BLOCKS) == 4
-    assert "lineardyn" in imported[0]
-    assert "solvers" in imported[1]
-    assert "proofs_check" in imported[2]
-    assert "torch" in imported[3]
+    assert "proofs_check" in imported[2] & imported[3] & imported[4]
+    assert "torch" in imported[4]
     assert max(block.count("\n") for block in BLOCKS) <= 12
 
 
 @pytest.mark.parametrize(
     "block",
-    [*BLOCKS[:3], pytest.param(BLOCKS[3], marks=pytest.mark.torch)],
-    ids=["lineardyn", "solvers", "proofs_check", "probes"],
+    [*BLOCKS[:4], pytest.param(BLOCKS[4], marks=pytest.mark.torch)],
+    ids=["lineardyn", "solvers", "proofs_check", "bottleneck", "probes"],
 )
->>>>>>> 6885bc1869dda601464382fb91719c7c0cd4bc83
 def test_quick_start_runs(block, capsys):
     if "torch" in block:
         pytest.importorskip("torch").set_num_threads(1)
