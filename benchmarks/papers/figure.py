@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -54,8 +55,11 @@ class Agreement:
         """In one sentence."""
         low, high = self.interval
         verdict = {True: "Agrees", False: "Does not agree", None: "Not decided"}[self.holds]
-        told = f"{verdict}: {self.statement}: {self.quantity} is {self.value:.3g} ({low:.3g} to {high:.3g}, "
-        return told + f"{self.interval_of})." + (f" {self.reason}" if self.reason else "")
+        number = f"is {self.value:.3g} ({low:.3g} to {high:.3g}, {self.interval_of})"
+        told = (
+            f"{verdict}: {self.statement}: {self.quantity} {number if math.isfinite(self.value) else 'has no value'}."
+        )
+        return told + (f" {self.reason}" if self.reason else "")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from benchmarks.papers import cosines, covariance, learned, sensitivities, shapes
+from benchmarks.papers import cosines, covariance, deep, learned, sensitivities, shapes
 from benchmarks.papers.figure import PaperFigure
 from lineardyn.errors import ArgumentError
 
@@ -17,6 +17,7 @@ FIGURES: dict[str, PaperFigure] = {
         cosines.P3,
         cosines.P4,
         learned.P5,
+        deep.P6,
         learned.S1,
         learned.S2,
         shapes.S4,

@@ -13,6 +13,7 @@ import scipy.fft
 
 from benchmarks.papers.__main__ import main
 from benchmarks.papers.covariance import by_distance, fourier_covariance
+from benchmarks.papers.deep import verdict
 from benchmarks.papers.figure import Agreement, Findings, PaperFigure, Run
 from benchmarks.papers.learned import mean_correlation, ordered
 from benchmarks.papers.making import finished, make, make_all
@@ -27,6 +28,7 @@ EXPECTED = {
     "p3": lambda v, low, high, holds: 1e-4 < v < 0.02 and holds,  # of first order in the learning rate
     "p4": lambda v, low, high, holds: v > 0.7 and holds,
     "p5": lambda v, low, high, holds: v == high == 1.0 and low > 0.7 and holds,
+    "p6": lambda v, low, high, holds: v is None or low <= v <= high,
     "s1": lambda v, low, high, holds: v < 0.01 and holds,
     "s2": lambda v, low, high, holds: v < 0.01 and holds,
     "s4": lambda v, low, high, holds: v < 1e-12 < high and holds,
@@ -215,6 +217,26 @@ def test_trend_and_its_verdicts():
     assert exception(steeper, flat).value > 1
     assert exception(flat, steeper).holds is False
     assert "12 trainings" in falling(steeper, "depth").quantity
+
+
+def test_the_later_network_in_every_run():
+    def cell(*times):
+        steps = np.arange(100.0)
+        b = np.stack([s * (steps >= 2 * t) for s, t in zip((2.0, 1.0), times, strict=True)], axis=1)
+        return {"steps": steps.tolist(), "singular_values": [2.0, 1.0], "diagonal": b.tolist()}
+
+    def told(linear, other):
+        return verdict({"linear": [cell(*times) for times in linear], "ReLU": [cell(*times) for times in other]})
+
+    good = told([(5, 10)] * 3, [(10, 20), (12, 22), (10, 30)])
+    assert good.holds is True
+    assert good.value == pytest.approx(2.1, abs=0.3)  # the median of 2, 2, 2.2, 2.2, 2.4, 3, read between steps
+    assert told([(5, 10)] * 3, [(10, 20), (12, 22), (4, 30)]).holds is False  # one run is not later
+    assert told([(5, 10)] * 3, [(10, 20), (22, 12), (10, 30)]).holds is False  # one run is not in order
+    assert told([(5, 10)], [(4, 8)]).holds is None  # one run decides nothing
+    never = told([(5, 10)], [(70, 80)])
+    assert never.holds is None
+    assert "has no value" in never.text
 
 
 def test_order_and_correlation():
