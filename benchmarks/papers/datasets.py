@@ -28,7 +28,9 @@ def cifar4(scale: str) -> Dataset:
     """CIFAR-4 with the training mean subtracted, at 16² for *cpu*; rotated patches of a photograph for *tiny*."""
     if scale == "tiny":
         return load_dataset("patches", ReportOptions(size=8))
-    return load_dataset("cifar10", ReportOptions(classes=CIFAR4, size=16 if scale == "cpu" else None))
+    return load_dataset(
+        "cifar10", ReportOptions(data=("cifar10",), classes=CIFAR4, size=16 if scale == "cpu" else None)
+    )
 
 
 def cosine_sums(scale: str) -> Dataset:

@@ -56,8 +56,8 @@ SETTINGS = {
 
 def data_at(scale: str) -> Dataset:
     """CIFAR-10 or rotated patches, the training mean subtracted."""
-    size = SETTINGS[scale].size
-    return load_dataset("patches" if scale == "tiny" else "cifar10", ReportOptions(size=size))
+    name = "patches" if scale == "tiny" else "cifar10"
+    return load_dataset(name, ReportOptions(data=(name,), size=SETTINGS[scale].size))
 
 
 def trained(setting: Setting, network: str, seed: int, data: Dataset) -> dict[str, Any]:

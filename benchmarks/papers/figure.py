@@ -56,10 +56,8 @@ class Agreement:
         low, high = self.interval
         verdict = {True: "Agrees", False: "Does not agree", None: "Not decided"}[self.holds]
         number = f"is {self.value:.3g} ({low:.3g} to {high:.3g}, {self.interval_of})"
-        told = (
-            f"{verdict}: {self.statement}: {self.quantity} {number if math.isfinite(self.value) else 'has no value'}."
-        )
-        return told + (f" {self.reason}" if self.reason else "")
+        measured = number if math.isfinite(self.value) else "has no value"
+        return f"{verdict}: {self.statement}: {self.quantity} {measured}. {self.reason}".rstrip()
 
 
 @dataclass(frozen=True)
