@@ -73,7 +73,7 @@ def covariance(run: Run) -> Findings:
     sigma = fourier_covariance(images)
     shape = images.shape[1:]
     size = int(np.prod(shape))
-    variance = np.einsum("ii->i", sigma.reshape(size, size)).real.reshape(shape)
+    variance = np.maximum(np.einsum("ii->i", sigma.reshape(size, size)).real, 0.0).reshape(shape)
     plain, torus = by_distance(sigma, torus=False), by_distance(sigma, torus=True)
     radii, power = radial_average(variance)
     law = fit_power_law(radii, power, min(shape[1:]) // 2)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import scipy.fft
 
+from benchmarks.papers import making
 from benchmarks.papers.__main__ import main
 from benchmarks.papers.covariance import by_distance, fourier_covariance
 from benchmarks.papers.deep import verdict
@@ -94,6 +95,21 @@ def test_a_figure_is_whole_or_not_there_and_made_once(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         make(figure_of("bad", stopped), Run("tiny", tmp_path))
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_stop_between_the_two_files_leaves_the_figure_unfinished(tmp_path, monkeypatch):
+    figure = figure_of("good", lambda run: found())
+    make(figure, Run("tiny", tmp_path))
+
+    def full_disk(path, text, write=making._write):
+        if path.suffix == ".json":
+            raise OSError("no space left on device")
+        write(path, text)
+
+    monkeypatch.setattr(making, "_write", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        make(figure, Run("tiny", tmp_path))
+    assert not finished(tmp_path, figure, "tiny")  # not the old numbers beside the new picture
 
 
 def stopped(run):
