@@ -1,1 +1,4 @@
-"""The papers' claims at full size, one script a figure or table; the test suite runs each in a size of seconds."""
+"""The papers' figures (``python -m benchmarks.papers``), and two statements at full size, a script each.
+
+The test suite runs each in a size of seconds.
+"""

@@ -1,0 +1,185 @@
+"""P fig 6: deep networks, linear and not, discover the modes in order; recorded by the probe's callback."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.papers.figure import Agreement, Findings, PaperFigure, Run
+from benchmarks.papers.learned import ordered
+from benchmarks.peers import machine
+from lineardyn import convert_learning_rate
+from lineardyn.plots import plot_loss, plot_mode_curves
+from proofs_check.report.cosines import diagonal
+from proofs_check.report.datasets import Dataset, load_dataset
+from proofs_check.report.options import ReportOptions
+from proofs_check.report.section import Picture
+from proofs_check.report.times import crossing_times
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["P6", "verdict"]
+
+Floats = NDArray[np.float64]
+
+NETWORKS = ("linear", "ReLU")
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class Setting:
+    """All that the trainings of one scale share."""
+
+    size: int | None
+    channels: int
+    n_steps: int
+    every: int
+    n_recorded: int
+    n_sensitivity: int
+    learning_rate: float
+    gain: float
+    runs: int
+
+
+SETTINGS = {
+    "tiny": Setting(8, 4, 240, 24, 800, 1, 0.2, 0.5, 1),
+    "cpu": Setting(16, 16, 20000, 500, 1000, 8, 0.05, 0.3, 3),
+    "full": Setting(None, 16, 156_250, 500, 5000, 64, 0.05, 0.3, 3),
+}
+"""Learning rate and factor on Glorot's values are ours: the paper's are not known."""
+
+
+def data_at(scale: str) -> Dataset:
+    """CIFAR-10 or rotated patches, the training mean subtracted."""
+    name = "patches" if scale == "tiny" else "cifar10"
+    return load_dataset(name, ReportOptions(data=(name,), size=SETTINGS[scale].size))
+
+
+def trained(setting: Setting, network: str, seed: int, data: Dataset) -> dict[str, Any]:
+    """One training, its mean squared error averaged over outputs as in the paper: steps, B's diagonal, losses."""
+    import torch
+
+    from benchmarks.papers.models import DeepLinear, DeepReLU
+    from proofs_check.probes import track
+
+    (channels, size, _), outputs = data.images.shape[1:], data.targets.shape[1]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        make = DeepLinear if network == "linear" else DeepReLU
+        model = make(setting.channels, size=size, inputs=channels, outputs=outputs, gain=setting.gain).to(device)
+    few = slice(0, setting.n_recorded)
+    tracker = track(
+        model, data.images[few], data.targets[few], every=setting.every, n_sensitivity=setting.n_sensitivity,
+        learning_rate=convert_learning_rate(setting.learning_rate, n_outputs=outputs, framework="pytorch"),
+    )  # fmt: skip
+    optimizer = torch.optim.SGD(model.parameters(), lr=setting.learning_rate)
+    order = np.random.default_rng(seed)
+    for step in range(setting.n_steps):
+        tracker(step)
+        batch = order.integers(0, len(data.images), BATCH)
+        x, y = (
+            torch.as_tensor(part[batch], dtype=torch.float32, device=device) for part in (data.images, data.targets)
+        )
+        optimizer.zero_grad()
+        torch.nn.functional.mse_loss(model(x), y).backward()
+        optimizer.step()
+    tracker(setting.n_steps)
+    path = tracker.trajectory()
+    alive = ~path.moments.modes().null
+    return {
+        "steps": tracker.steps,
+        "singular_values": path.moments.modes().s[alive].tolist(),
+        "diagonal": diagonal(path)[:, alive].tolist(),
+        "loss": path.loss.tolist(),
+    }
+
+
+def verdict(found: dict[str, list[dict[str, Any]]]) -> Agreement:
+    """Order in every run of both networks, and the non-linear one later at the modes that both learn."""
+    s = np.array(found["linear"][0]["singular_values"])
+    times = {name: np.stack([half_times(cell) for cell in found[name]]) for name in NETWORKS}
+    orders = [bool(x) for name in NETWORKS for x in ordered(times[name], s)]
+    ratios = times["ReLU"] / times["linear"]
+    known = ratios[np.isfinite(ratios)]
+    runs = len(ratios)
+    late = [bool((row[np.isfinite(row)] > 1).all() and np.isfinite(row).any()) for row in ratios]
+    middle, low, high = (
+        (float(f(known)) for f in (np.median, np.min, np.max)) if len(known) else (np.nan, np.nan, np.nan)
+    )
+    holds = all(late) and all(orders)
+    return Agreement(
+        "both networks discover the modes in order, the non-linear one later",
+        "the time to half of s, non-linear over linear, in the median", middle, (low, high), "over runs and modes",
+        holds if runs >= 3 else (holds or None),
+        f"In order: {sum(orders)} of {len(orders)} runs; later at every mode that both learn: {sum(late)} of {runs}.",
+    )  # fmt: skip
+
+
+def half_times(cell: dict[str, Any]) -> Floats:
+    """Batches until half of s, NaN where never."""
+    return crossing_times(np.array(cell["steps"], float), np.array(cell["diagonal"]), np.array(cell["singular_values"]))
+
+
+def deep(run: Run) -> Findings:
+    """Train what is not yet kept, then compare."""
+    setting = SETTINGS[run.scale]
+    record = machine.Record(run.kept("deep"), asdict(setting))
+    keys = {name: [f"{name}, seed {seed}" for seed in range(setting.runs)] for name in NETWORKS}
+    data = None if all(key in record for row in keys.values() for key in row) else data_at(run.scale)
+    for name, row in keys.items():
+        for seed, key in enumerate(row):
+            if key not in record:
+                assert data is not None
+                record.keep(key, trained(setting, name, seed, data))
+                run.say(f"{key}: loss {record[key]['loss'][-1]:.4f}")
+    found = {name: [record[key] for key in row] for name, row in keys.items()}
+    pictures = [
+        Picture(
+            f"deep-{name}", f"{name} network: diagonal of B over batches; band: 10 to 90 % of the runs.",
+            lambda name=name: curves(found[name]), "fig 6 (b), (c)",  # type: ignore[misc]
+        )
+        for name in NETWORKS
+    ]  # fmt: skip
+    pictures.append(Picture("deep-loss", "Loss on the recorded images.", lambda: losses(found), "fig 6 (a)"))
+    told = (
+        f"{'patches of a photograph' if run.scale == 'tiny' else 'CIFAR-10'}, four convolutions of {setting.channels} "
+        f"channels, {setting.n_steps:,} batches of {BATCH}, SGD on the mean squared error at rate "
+        f"{setting.learning_rate:g}, Glorot normal times {setting.gain:g}, kernels of 3 × 3, runs: {setting.runs}; "
+        "rate, factor and kernel size of the paper are not known. Recorded on training images."
+    )
+    return Findings(found, verdict(found), told, range(setting.runs), pictures)
+
+
+def curves(cells: Sequence[dict[str, Any]]) -> Figure:
+    """Of one network."""
+    steps = np.array(cells[0]["steps"], float)
+    stack = np.stack([np.array(cell["diagonal"]) for cell in cells])
+    figure = plot_mode_curves(steps, stack, s=np.array(cells[0]["singular_values"]), xlabel="batches")
+    figure.axes[0].set_ylabel("B(t)")
+    return figure
+
+
+def losses(found: dict[str, list[dict[str, Any]]]) -> Figure:
+    """Of both."""
+    steps = np.array(found["linear"][0]["steps"], float)
+    return plot_loss(
+        steps, {name: np.array([cell["loss"] for cell in row]) for name, row in found.items()}, xlabel="batches"
+    )
+
+
+P6 = PaperFigure(
+    "p6",
+    "Deep networks, linear and not",
+    "Pinson et al., fig 6: deep linear and non-linear CNNs on CIFAR-10 both discover the statistical structure with "
+    "ordered, stage-like transitions; the trajectories of the non-linear network are delayed with respect to the "
+    "linear one; it has a lower loss at the same effective singular values.",
+    deep,
+    ("CIFAR-10",),
+    True,
+)
