@@ -84,6 +84,7 @@ def bound_sides(
     best = present & (size > (1 - 1e-9) * largest)
     power = best / (np.sqrt(height * width) * largest * best.sum(axis=(2, 3), keepdims=True))
     growth, other = (np.abs(np.fft.fft2(instance["noise"][:, i], norm="ortho")) for i in (0, 1))
+    growth = np.minimum(growth, 100.0)  # an adversary's may be any
     scale = np.where(present.any(axis=1), np.sqrt(power.sum(axis=1)) * np.exp(growth) + other, 0.0)
     phase = np.zeros_like(images[:, 0])
     phase[:, 0, 0] = 1.0

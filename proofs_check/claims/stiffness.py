@@ -204,6 +204,7 @@ def composition_sides(instance: Instance, *, step: str = "rotation", factor: flo
             kappa, a = turned(kappa, a, drive, h, circular=step == "circular")
         size = np.maximum(size, np.abs(kappa) ** 2 + (np.abs(a) ** 2).sum(axis=1))
     left = np.abs(kappa) ** 2 - factor * (np.abs(a) ** 2).sum(axis=1)
+    size = np.where(size > 0, size, 1.0)
     return left / size, start / size
 
 

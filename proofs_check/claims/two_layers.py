@@ -21,6 +21,7 @@ __all__ = [
     "flat_weights",
     "in_modes",
     "size_of",
+    "size_of_gradient",
     "spectra_of",
     "two_layer_rates",
 ]
@@ -105,9 +106,16 @@ def flat_weights(instance: Instance) -> tuple[Floats, Floats, Floats]:
 
 
 def size_of(*arrays: Any) -> Any:
-    """One number for each network of a batch, with the axes that a matrix needs."""
-    total = sum(np.linalg.norm(x.reshape(len(x), -1), axis=1) for x in arrays)
-    return total[:, None, None]
+    """One number for each network of a batch, 1 where all vanishes, with the axes that a matrix needs."""
+    total = np.sum([np.linalg.norm(x.reshape(len(x), -1), axis=1) for x in arrays], axis=0)
+    return np.where(total > 0, total, 1.0)[:, None, None]
+
+
+def size_of_gradient(shifts: Floats, targets: Floats, kernel: Floats, dense: Floats) -> Any:
+    """``√P‖x‖(‖k‖ + ‖W‖)(√P‖x‖‖k‖‖W‖ + ‖y‖)``: what the round-off of a gradient is of, as its terms may cancel."""
+    k, w, y = (size_of(z) for z in (kernel, dense, np.broadcast_to(targets, (len(kernel), *targets.shape[-2:]))))
+    moved = size_of(shifts)  # √P‖x‖
+    return moved * (k + w) * (moved * k * w + y)
 
 
 def response_sides(instance: Instance, **formula: Any) -> tuple[Any, Any]:
