@@ -185,12 +185,13 @@ def test_covariance_in_fourier_space_by_its_definition(shape):
     expected = np.einsum("nchw,nduv->chwduv", spectra, spectra.conj()) / len(images)
     # sums of 7 products of numbers of size 1
     np.testing.assert_allclose(sigma, expected, atol=1e-13)
-    for torus in (False, True):
-        distance, mean = by_distance(sigma, torus=torus)
+    for torus, apart in itertools.product((False, True), repeat=2):
+        distance, mean = by_distance(sigma, torus=torus, channels_apart=apart)
         rings: dict[int, list[float]] = {}
         places = list(itertools.product(*map(range, shape)))
         for a, b in itertools.product(places, repeat=2):
             steps = [abs(i - j) for i, j in zip(a, b, strict=True)]
+            steps[0] *= apart
             if torus:
                 steps[1:] = [min(d, n - d) for d, n in zip(steps[1:], shape[1:], strict=True)]
             rings.setdefault(round(float(np.hypot(np.hypot(*steps[:2]), steps[2]))), []).append(abs(sigma[a + b]))
