@@ -24,6 +24,7 @@ from proofs_check.report.summary import Fact
 
 __all__ = ["Page", "mathematics", "versions", "write"]
 
+MARKS = (("_", "sub"), (r"\^", "sup"))
 LARGEST_SVG = 400_000
 """Bytes above which the page embeds the PNG: scatter plots of thousands of dots."""
 
@@ -85,9 +86,12 @@ def mathematics(text: str) -> markupsafe.Markup:
     >>> str(mathematics("|κ_f| < 10^-9"))
     '|κ<sub>f</sub>| &lt; 10<sup>-9</sup>'
     """
-    escaped = str(markupsafe.escape(text))
-    for mark, tag in (("_", "sub"), (r"\^", "sup")):
-        escaped = re.sub(mark + r"\{([^}]{1,20})\}", rf"<{tag}>\1</{tag}>", escaped)
+    escaped, before = str(markupsafe.escape(text)), ""
+    while escaped != before:  # from the innermost braces outwards
+        before = escaped
+        for mark, tag in MARKS:
+            escaped = re.sub(mark + r"\{([^{}]{1,60})\}", rf"<{tag}>\1</{tag}>", escaped)
+    for mark, tag in MARKS:
         escaped = re.sub(
             rf"(?<=[^\s_]){mark}([−-]?[0-9.]*[0-9]|[A-Za-zα-ω·∞*]{{1,2}})(?![A-Za-z_])", rf"<{tag}>\1</{tag}>", escaped
         )

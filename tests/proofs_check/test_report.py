@@ -239,6 +239,8 @@ def test_numbers_are_strict_json_that_says_how_they_were_made(report):
 def test_indices_are_set_below_the_line_and_names_left_alone():
     assert mathematics("|κ_f| < 10^−9") == "|κ<sub>f</sub>| &lt; 10<sup>−9</sup>"
     assert mathematics("A_{l+1} from learning_rate") == "A<sub>l+1</sub> from learning_rate"
+    assert mathematics("‖A‖_{S_{p_i}}^2") == "‖A‖<sub>S<sub>p<sub>i</sub></sub></sub><sup>2</sup>"
+    assert mathematics("P^{-(L-1)/L}") == "P<sup>-(L-1)/L</sup>"
 
 
 def test_plain_has_no_nan():
