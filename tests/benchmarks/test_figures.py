@@ -345,3 +345,12 @@ def test_training_goes_on_where_it_was_stopped(tmp_path):
 def test_a_case_has_a_name_of_its_own():
     names = {Case(m, d, w, s).key for m in ("a", "b") for d in (1, 2) for w in (1e-5, 1e-4) for s in (0, 1)}
     assert len(names) == 16
+
+
+def test_the_gallery_is_what_lies_in_its_folder():
+    from benchmarks.papers import gallery
+
+    assert gallery.PAGE.read_text(encoding="utf-8") == gallery.page(), "python -m benchmarks.papers.gallery"
+    shown = {path.stem for path in gallery.FOLDER.glob("*.svg")}
+    assert shown == {path.stem for path in gallery.FOLDER.glob("*.json")}
+    assert shown
