@@ -16,9 +16,9 @@ FOLDER = PAGE.with_suffix("")
 
 HEAD = """# The papers' figures
 
-Made by `python -m benchmarks.papers FIGURE --out docs/figures`, this page by `python -m benchmarks.papers.gallery`. Each
-stands beside what the paper reports and a statement of agreement with its number; the JSON beside each SVG has all numbers,
-seeds and versions.
+Made by `python -m benchmarks.papers FIGURE --out docs/figures`, this page by `python -m benchmarks.papers.gallery`.
+Each stands beside what the paper reports and a statement of agreement with its number; the JSON beside each SVG has all
+numbers, seeds and versions.
 """
 
 
@@ -40,7 +40,8 @@ def _entry(data: Mapping[str, Any]) -> str:
 {data["agreement"]["text"]}
 
 Scale {data["scale"]}, {data["seconds"]:.0f} s: {data["setting"]} {machine["system"]}, {machine["processor"]},
-{machine["cores_of_the_machine"]} cores; Python {versions["python"]}, numpy {versions["numpy"]}, numba {versions["numba"]}.
+{machine["cores_of_the_machine"]} cores; Python {versions["python"]}, numpy {versions["numpy"]}, numba
+{versions["numba"]}.
 [Numbers](figures/{name}.json).
 """
 
