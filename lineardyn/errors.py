@@ -52,7 +52,7 @@ class Status(Enum):
         "The conic solver reported an inaccurate solution: see the gap of the certificate; give another of cvxpy's "
         "solvers, or a method of this library."
     )
-    OUT_OF_MEMORY = "There was not enough memory for a batch: ask for a smaller batch_size."
+    OUT_OF_MEMORY = "There was not enough memory for a batch: lower batch_size."
     WORKER_LOST = (
         "A worker process died each time that it took up this run: give it more memory or fewer runs at once; an "
         "Executor that broke cannot be used again, pass a function that makes one, as "
