@@ -227,7 +227,7 @@ def test_processes_watch_as_threads_do():
                 same_with_events(run, here)
                 same_with_events(told[i], here)
         for function in (lambda t, weights: t - 0.1, threading.Lock().__enter__):
-            with pytest.raises(ArgumentError, match=r"executor cannot send .*pickle.*functions of events or claims at the top"):
+            with pytest.raises(ArgumentError, match=r"executor cannot send .*pickle.*events or claims at the top"):
                 of_executors.sweep("cnn-modes", executor=pool, events=[Event(function)])
         of_executors.same(of_executors.sweep("cnn-modes", executor=pool), of_executors.sweep("cnn-modes"))
     with ThreadPoolExecutor(2) as pool:  # sends nothing
