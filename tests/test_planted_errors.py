@@ -17,7 +17,7 @@ from tests.planted import PLANTED
 from tests.planting import ROOT, place
 
 WORKERS = 2
-SECONDS = 600  # a planted error may make a loop long: the whole is given up then
+SECONDS = 300  # a planted error may make a loop long: the whole is given up then
 
 
 def plant(names: list[str]) -> subprocess.Popen[str]:
