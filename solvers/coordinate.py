@@ -31,6 +31,8 @@ SLOWEST = 0.9999
 STILL = 64 * float(np.finfo(float).eps) ** 2
 """Of ⟨‖y‖²⟩: a sweep that moves less is round-off. Where λ is too, no gap is ever known to the tolerance."""
 POLISHES = 12
+POLISHED = 1e-9
+"""Relative change of a step of Newton's method after which the next one, about its square, would be round-off."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ class _Descent:
                 return
             change = float(np.abs(after[0] - self.values).max())
             self.values, self.slope = after
-            if change <= 4 * np.finfo(float).eps * float(np.abs(self.values).max()):
+            if change <= POLISHED * float(np.abs(self.values).max()):
                 return
 
     def end(self, status: Status) -> Iterate:

@@ -30,11 +30,13 @@ LEAST = 0.05
 """Of ℓ_j: curvature that is left of a silent block at least; where a forecast has less, it is not to be trusted."""
 
 
-def forecast(problem: RegularizedProblem, values: Floats, slope: Floats, silent: Integers) -> Floats | None:
-    """``(F,)``: the change of h where an active block is dropped and one of ``silent`` raised, over its penalty.
+def forecast(
+    problem: RegularizedProblem, values: Floats, slope: Floats, active: Integers, silent: Integers
+) -> Floats | None:
+    """``(n,)``: the change of h where one of ``active (n,)`` is dropped and one of ``silent`` raised, over its penalty.
 
-    0 for blocks that are not active. None where there is no second order to go by: blocks are matrices, the support is
-    empty or large, or this is no local minimum.
+    None where there is no second order to go by: blocks are matrices, the support is empty or large, or this is no
+    local minimum.
     """
     columns = problem.coordinates
     if min(problem.n_outputs, problem.image_shape[0]) > 1:
@@ -43,17 +45,24 @@ def forecast(problem: RegularizedProblem, values: Floats, slope: Floats, silent:
     support = np.flatnonzero(norms[columns.block_of_column] > 0)
     if not 0 < problem.n_outputs * len(support) <= LARGEST:
         return None
-    try:
-        factor = scipy.linalg.cho_factor(support_hessian(problem, values), overwrite_a=True, check_finite=False)
-    except scipy.linalg.LinAlgError:
+    inverse = _inverse(support_hessian(problem, values))
+    if inverse is None:
         return None
-    inverse = scipy.linalg.cho_solve(factor, np.eye(problem.n_outputs * len(support)), check_finite=False)
-    active = np.flatnonzero(norms > 0)
     costs, moves = _dropped(problem, values, inverse, support, active, norms)
     gains = _raised(problem, slope, inverse, support, moves, silent)
-    change = np.zeros(len(norms))
-    change[active] = (costs + gains) / (problem.thresholds[active] * norms[active] ** problem.power)
-    return change
+    return np.asarray((costs + gains) / (problem.thresholds[active] * norms[active] ** problem.power))
+
+
+def _inverse(matrix: Floats) -> Floats | None:
+    """Of a symmetric matrix, which is overwritten; None where it is not positive definite."""
+    factor, failed = scipy.linalg.lapack.dpotrf(matrix.T, lower=True, overwrite_a=True)  # by columns: no copy
+    if failed:
+        return None
+    lower, _ = scipy.linalg.lapack.dpotri(factor, lower=True, overwrite_c=True)
+    half = np.tril(lower)
+    inverse: Floats = half + half.T
+    inverse[np.diag_indices_from(inverse)] *= 0.5
+    return inverse
 
 
 def _dropped(
@@ -62,8 +71,9 @@ def _dropped(
     """What dropping each active block costs ``(n,)``, and how the support moves ``(n, K, size)``."""
     p, outputs, size = problem.power, problem.n_outputs, len(support)
     z = values[:, support].ravel()
-    first = np.searchsorted(problem.coordinates.block_of_column[support], active)
-    widths = np.diff([*first, size])
+    blocks = problem.coordinates.block_of_column[support]
+    first = np.searchsorted(blocks, active)
+    widths = np.searchsorted(blocks, active, side="right") - first
     costs, moves = np.empty(len(active)), np.empty((len(active), outputs * size))
     for width in np.unique(widths):
         some = np.flatnonzero(widths == width)

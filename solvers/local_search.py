@@ -154,8 +154,8 @@ class LocalSearch:
         raises = raises[np.argsort(-reach[raises], kind="stable")][: self.n_raises]
         if len(drops) > SURE_TRIALS and problem.depth > 2:
             there = np.flatnonzero(silent & quadratic.lines.formed)
-            change = forecast(problem, values, slope, there)
+            change = forecast(problem, values, slope, drops, there)
             if change is not None:
-                order = drops[np.argsort(change[drops], kind="stable")]
-                drops = order[: max(SURE_TRIALS, np.count_nonzero(change[drops] < DOUBTFUL))]
+                order = np.argsort(change, kind="stable")
+                drops = drops[order[: max(SURE_TRIALS, np.count_nonzero(change < DOUBTFUL))]]
         return np.concatenate([drops, raises])

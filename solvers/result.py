@@ -7,8 +7,9 @@ import os
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -25,6 +26,8 @@ __all__ = ["Certificate", "PathResult", "Solution"]
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 FILE_FORMAT = "lineardyn solutions 1"
+PLAIN = ("objective", "penalty", "message", "depth", "lam", "rank", "stats")
+"""Attributes of a solution that JSON can hold."""
 # what numpy and zipfile raise where a byte is wrong; RuntimeError: it reads as encrypted, or as another compression
 _BYTES = (EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
 DAMAGED = (*_BYTES, KeyError, TypeError, ValueError, AttributeError)
@@ -66,8 +69,8 @@ class Solution:
         ``(1/N) Σ‖y - f(x)‖² + penalty``.
     penalty : float
         ``μ Σ_f ‖v̂_f‖_p^p = λ min Σ_l ‖w_l‖²``, λ included.
-    certificate : Certificate
-        How far it is proven to be the minimum.
+    prove : callable
+        Makes :attr:`certificate`.
     status, message : Status, str
         How the computation ended, and in words: the method, why it was chosen, and what it took.
     depth, lam, rank : int, float, int or None
@@ -79,13 +82,25 @@ class Solution:
     predictor: Complexes
     objective: float
     penalty: float
-    certificate: Certificate
+    prove: Callable[[], Certificate] = field(repr=False)
     status: Status
     message: str
     depth: int
     lam: float
     rank: int | None
     stats: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """How far this is proven to be the minimum; of a path's solutions it is found out when first asked for."""
+        found = self.prove()
+        object.__setattr__(self, "prove", partial(Certificate, **asdict(found)))  # the statistics may be forgotten
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        """With the certificate instead of the statistics that it is made of."""
+        _ = self.certificate
+        return self.__dict__
 
     @property
     def loss(self) -> float:
@@ -205,7 +220,7 @@ class PathResult(Sequence[Solution]):
 def _save(solutions: Sequence[Solution], path: str | os.PathLike[str]) -> None:
     target = check_path(path)
     about = [
-        asdict(s) | {"predictor": None, "status": s.status.name, "certificate": asdict(s.certificate)}
+        {name: getattr(s, name) for name in PLAIN} | {"status": s.status.name, "certificate": asdict(s.certificate)}
         for s in solutions
     ]
     partial = target.with_name(target.name + ".part")
@@ -230,12 +245,10 @@ def _load(path: str | os.PathLike[str]) -> list[Solution]:
                 raise KeyError(FILE_FORMAT)
             return [
                 Solution(
-                    **about
-                    | {
-                        "predictor": predictor,
-                        "status": Status[about["status"]],
-                        "certificate": Certificate(**about["certificate"]),
-                    }
+                    **{name: about[name] for name in PLAIN},
+                    predictor=predictor,
+                    status=Status[about["status"]],
+                    prove=partial(Certificate, **about["certificate"]),
                 )
                 for about, predictor in zip(header["solutions"], file["predictors"], strict=True)
             ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -116,7 +117,9 @@ def solve(
     if name == "auto":
         name, reason = choose(problem)
     end = RUN[name](problem, settings)
-    return to_solution(problem, end, f"{name} ({reason})", time.perf_counter() - begin, throw=throw)
+    solution = to_solution(problem, end, f"{name} ({reason})", time.perf_counter() - begin, throw=throw)
+    _ = solution.certificate  # nothing holds on to the statistics then
+    return solution
 
 
 @dataclass(frozen=True)
@@ -148,14 +151,14 @@ def choose(problem: RegularizedProblem) -> tuple[str, str]:
 
 
 def to_solution(problem: RegularizedProblem, end: Iterate, method: str, seconds: float, *, throw: bool) -> Solution:
-    """The solution with its certificate; raises where the solver did not reach its end."""
+    """The solution; raises where the solver did not reach its end."""
     predictor = problem.unpack(end.values)
     stats: dict[str, Any] = {"n_iterations": end.n_iterations, "seconds": seconds} | end.stats
     solution = Solution(
         predictor=predictor,
         objective=problem.objective_of(end.values),
         penalty=problem.penalty_of(end.values),
-        certificate=certify(problem, predictor, lower_bound=stats.pop("lower_bound", None)),
+        prove=partial(certify, problem, predictor, lower_bound=stats.pop("lower_bound", None)),
         status=end.status,
         message=f"{method}: {end.message}",
         depth=problem.depth,

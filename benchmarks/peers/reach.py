@@ -1,4 +1,7 @@
-"""Equal quality, not equal tolerance: the loosest settings of a ladder are tried first, the good enough are timed."""
+"""Equal quality, not equal tolerance: the loosest settings of a ladder are tried first, the good enough are timed.
+
+Seconds are the CPU's, of this process: all sides run on one thread, and what else the machine does is not in them.
+"""
 
 from __future__ import annotations
 
@@ -63,9 +66,9 @@ def _attempt(solve: Callable[[float], Any], error: Callable[[Any], float], toler
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "did not converge": the error says so
-            begin = time.perf_counter()
+            begin = time.process_time()
             result = solve(tolerance)
-            seconds = time.perf_counter() - begin
+            seconds = time.process_time() - begin
         return {"tolerance": tolerance, "seconds": seconds, "error": float(error(result))}
     except Exception as failure:  # a peer may fail in any way of its own; the table shows how
         return {"tolerance": tolerance, "failure": f"{type(failure).__name__}: {failure}"[:300]}
@@ -76,7 +79,7 @@ def timed(work: Callable[[], Any], repeats: int) -> tuple[list[float], Any]:
     work()
     seconds = []
     for _ in range(repeats):
-        begin = time.perf_counter()
+        begin = time.process_time()
         result = work()
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(time.process_time() - begin)
     return seconds, result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -117,7 +118,7 @@ def certified(form: NormalForm, lams: Floats, values: Floats, seconds: float) ->
                 predictor=predictors[i],
                 objective=float(losses[i] + lam * squares[i]),
                 penalty=float(lam * squares[i]),
-                certificate=_certificate(float(losses[i] + lam * squares[i]), float(slopes[i] / lam), power),
+                prove=partial(_certificate, float(losses[i] + lam * squares[i]), float(slopes[i] / lam), power),
                 status=Status.SUCCESS,
                 message=message,
                 depth=1,

@@ -75,14 +75,17 @@ def test_a_raised_block_gains_what_its_prox_says():
 def test_where_there_is_no_second_order_nothing_is_forecast():
     problem, values, slope = a_minimum()
     none = np.zeros(0, dtype=np.int64)
-    change = forecast(problem, values, slope, none)
-    assert change.shape == (problem.coordinates.n_blocks,)
-    assert not change[problem.coordinates.singular_values(values)[:, 0] == 0].any()
-    assert forecast(problem, np.zeros_like(values), slope, none) is None
+    active = np.flatnonzero(problem.coordinates.singular_values(values)[:, 0] > 0)
+    change = forecast(problem, values, slope, active, none)
+    assert change.shape == active.shape
+    assert np.all(change > 0)  # a local minimum, and nothing may take the place
+    some = active[[-1, 0]]  # any of them, in any order
+    assert np.array_equal(forecast(problem, values, slope, some, none), change[[-1, 0]])
+    assert forecast(problem, np.zeros_like(values), slope, none, none) is None
     small = 1e-3 * problem.thresholds.max() * np.random.default_rng(0).standard_normal(values.shape)
-    assert forecast(problem, small, slope, none) is None  # the penalty bends down
+    assert forecast(problem, small, slope, active, none) is None  # the penalty bends down
     matrices = families.make_problem("coloured", 3, 0.05)
-    assert forecast(matrices, matrices.quadratic.cross, matrices.quadratic.cross, none) is None
+    assert forecast(matrices, matrices.quadratic.cross, matrices.quadratic.cross, none, none) is None
 
 
 def random_problem(shape=(12, 12), n=300, seed=0, share=0.01):

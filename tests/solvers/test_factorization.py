@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -131,7 +133,7 @@ def test_round_off_is_no_rank():
 
 
 def solution_of(predictor, depth):
-    nothing = Certificate("none", None, 0.0, "not examined")
+    nothing = partial(Certificate, "none", None, 0.0, "not examined")
     return Solution(predictor, 1.0, 0.5, nothing, Status.SUCCESS, "", depth, 0.1, None)
 
 

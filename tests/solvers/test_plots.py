@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import matplotlib
 import numpy as np
@@ -140,8 +141,8 @@ def test_spectrum_shows_sensitivity_over_variance(result, moments):
 
 
 def test_certificates_show_gap_residual_and_kind(result):
-    local = replace(result[0], certificate=Certificate("local", None, 1e-7, "a local minimum"))
-    wide = replace(result[1], certificate=Certificate("none", 0.1, 1e-2, "not the minimum"))
+    local = replace(result[0], prove=partial(Certificate, "local", None, 1e-7, "a local minimum"))
+    wide = replace(result[1], prove=partial(Certificate, "none", 0.1, 1e-2, "not the minimum"))
     top, middle, bottom = axes_of(drawn(plots.plot_certificates([local, wide, result[2]])))
     named = [text.get_text() for text in top.get_legend().get_texts()]
     assert named == ["a global minimum", "a local minimum", "neither"]
@@ -155,7 +156,7 @@ def test_certificates_show_gap_residual_and_kind(result):
 
 
 def test_no_lower_bound_is_said(result):
-    local = replace(result[0], certificate=Certificate("local", None, 0.0, "a local minimum"))
+    local = replace(result[0], prove=partial(Certificate, "local", None, 0.0, "a local minimum"))
     _, middle, bottom = axes_of(drawn(plots.plot_certificates([local])))
     assert [text.get_text() for text in middle.texts] == ["no lower bound is known"]
     assert bottom.get_xlabel() == "weight decay  λ"
