@@ -2,10 +2,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= report
+WORKERS ?= auto
 ARGS ?=
 
 python := $(VENV)/bin/python
 suite := test,torch
+parallel := --numprocesses $(WORKERS) --dist loadfile
 measured := flows stiffness_map scaling clock memory first_call training ensembles statistics ridge group_lasso nonconvex \
             nuclear oracle proxes
 
@@ -16,10 +18,10 @@ report: $(VENV)/.installed-run  ## the theory report, into report/index.html
 	$(python) -m proofs_check report --out $(OUT) $(ARGS)
 
 test: $(VENV)/.installed-$(suite)  ## the whole suite; a skip for lack of torch or of data that are there fails
-	$(python) -m pytest --full $(ARGS)
+	$(python) -m pytest --full $(parallel) $(ARGS)
 
 test-light: $(VENV)/.installed-test  ## the suite without PyTorch: names and counts what it leaves out
-	$(python) -m pytest --light $(ARGS)
+	$(python) -m pytest --light $(parallel) $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(python) -m ruff check .

@@ -1,4 +1,4 @@
-"""What every test shares: the data folder, hypothesis profiles, a figure backend without windows."""
+"""What every test shares: the data folder, hypothesis profiles, a figure backend without windows, workers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # before anything imports matplotlib
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 _DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -25,7 +26,8 @@ def _clear_stale_kernels() -> None:
                 cached.unlink(missing_ok=True)
 
 
-_clear_stale_kernels()
+if "PYTEST_XDIST_WORKER" not in os.environ:  # once, before the workers fill it again
+    _clear_stale_kernels()
 
 # No deadline anywhere: numba compiles at the first call, and a loaded machine is no bug.
 _QUIET = [HealthCheck.too_slow]
@@ -36,3 +38,16 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.ge
 
 # The rule that a test skipped for lack of torch or of data fails the run lives in tests/skips.py.
 pytest_plugins = ["tests.skips"] if importlib.util.find_spec("tests.skips") else []
+
+
+# Optional: pytest-xdist is asked for by ``-n``, and need not be installed.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One for each core that this process may use; xdist itself would count two hyperthreads as one."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """One thread in each worker: BLAS, OpenMP and PyTorch would start one for each core in every one of them."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -56,6 +56,16 @@ def test_full_run_fails_when_a_package_was_missing(tmp_path):
     assert "3 skipped" in result.stdout  # no_such_torch, the absent images, the absent peer
 
 
+def test_workers_tell_their_skips_to_the_process_that_decides(tmp_path):
+    """As ``make test`` runs: skipped tests and skipped files, each told once though every worker collects them all."""
+    pytest.importorskip("xdist", reason="could not import pytest-xdist (extra 'test')")
+    (tmp_path / "test_file.py").write_text('import pytest\npytest.importorskip("no_such_file")\n', encoding="utf-8")
+    result = run(tmp_path, "--full", "-n", "2")
+    assert result.returncode == 1, result.stdout
+    told = result.stdout.partition("skips that --full does not admit")[2].partition("The run fails")[0]
+    assert [told.count(f"could not import '{name}'") for name in ("no_such_torch", "no_such_file")] == [1, 1]
+
+
 def test_full_run_passes_when_only_absent_data_and_peers_were_skipped(tmp_path):
     result = run(tmp_path, "--full", "-k", "not imports")
     assert result.returncode == 0, result.stdout
