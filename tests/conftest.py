@@ -1,4 +1,4 @@
-"""What every test shares: the data folder, hypothesis profiles, a figure backend without windows, workers."""
+"""What every test shares: the data folder, hypothesis profiles, a figure backend without windows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # before anything imports matplotlib
 
-import pytest
 from hypothesis import HealthCheck, settings
 
 _DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -37,17 +36,4 @@ settings.register_profile("deep", max_examples=1000, deadline=None, suppress_hea
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
 # The rule that a test skipped for lack of torch or of data fails the run lives in tests/skips.py.
-pytest_plugins = ["tests.skips"] if importlib.util.find_spec("tests.skips") else []
-
-
-# Optional: pytest-xdist is asked for by ``-n``, and need not be installed.
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One for each core that this process may use; xdist itself would count two hyperthreads as one."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_setupnodes() -> None:
-    """One thread in each worker: BLAS, OpenMP and PyTorch would start one for each core in every one of them."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+pytest_plugins = ["tests.skips", "tests.workers"] if importlib.util.find_spec("tests.skips") else []
