@@ -11,8 +11,10 @@ import importlib
 import importlib.util
 import json
 import os
+import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -26,6 +28,8 @@ from tests.planted import PLANTED
 from tests.planted.error import Check, Planted
 
 ROOT = Path(__file__).resolve().parents[1]
+SECONDS = 120
+"""Of CPU time for one check: a planted error may make a loop long."""
 
 
 def place(error: Planted) -> Path:
@@ -114,13 +118,33 @@ def _run(check: Check) -> str:
     return "passed"
 
 
+@contextmanager
+def _limited() -> Iterator[None]:
+    """A check that takes longer fails with a TimeoutError. Windows has no such timers."""
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError(f"more than {SECONDS} s of CPU time")
+
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    before = signal.signal(signal.SIGVTALRM, give_up)
+    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
 def outcome(check: Check, error: Planted | None) -> str:
     """What the check says of the library with the error in it, or without one."""
     planter = _Planter(error)
     _forget()
     sys.meta_path.insert(0, planter)
     try:
-        return _run(check)
+        with _limited():
+            return _run(check)
     finally:
         sys.meta_path.remove(planter)
         _forget()

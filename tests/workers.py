@@ -1,4 +1,4 @@
-"""Tests in several processes at once (``pytest -n``), a pytest plugin: how many, on how many threads, one cache of kernels.
+"""Tests in several processes at once (``pytest -n``), a pytest plugin: how many, of how many threads, with one cache.
 
 pytest-xdist is asked for by ``-n``, and need not be installed: its hooks are optional.
 """

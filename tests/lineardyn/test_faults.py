@@ -13,14 +13,14 @@ from lineardyn.errors import ComputationError, Status
 from lineardyn.flow.rest import rest_of
 from tests.lineardyn.problems import METHODS, PROBLEMS, cosine_images, solve
 
-SOON = 20.0  # seconds: compilation apart each takes one or two on an idle machine; a hang takes for ever
+SOON = 20.0  # CPU seconds: compilation apart each takes one or two; a hang takes for ever
 
 
 def timed(*args, **options):
     solve(*args[:2], [0.0, 1e-3], throw=False)  # compiles
-    start = time.perf_counter()
+    start = time.process_time()
     run = solve(*args, throw=False, **options)
-    assert time.perf_counter() - start < SOON
+    assert time.process_time() - start < SOON
     return run
 
 
@@ -166,7 +166,7 @@ def test_ctrl_c_is_heard(method):
             solve("cnn-samples-deep", method, [1e5], throw=False, **options)
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.3)
         with pytest.raises(KeyboardInterrupt):
@@ -174,7 +174,7 @@ def test_ctrl_c_is_heard(method):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
-    assert time.perf_counter() - start < SOON
+    assert time.process_time() - start < SOON
 
 
 # --- descent ---------------------------------------------------------------------------------------------------------

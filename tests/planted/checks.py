@@ -370,7 +370,9 @@ PRODUCTS = check(
     family="power law", form="samples", way="fresh", monkeypatch=True,
 )  # fmt: skip
 SMALL_LOSS = check("solvers.test_problem", "a_loss_near_interpolation_keeps_its_digits", form="samples", size=1e-9)
-GAP = {depth: check("solvers.test_solvers", "a_gap_is_never_negative", depth=depth) for depth in (1, 2)}
+GAP = {
+    depth: check("solvers.test_solvers", "a_gap_is_never_negative", family="planted", depth=depth) for depth in (1, 2)
+}
 SWEEP = {
     (c, k): check("solvers.test_descent_parts", "a_sweep_takes_each_block_to_its_prox", c=c, k=k, depth=3, rank=None)
     for c, k in ((1, 1), (3, 1), (2, 3))

@@ -141,9 +141,10 @@ def test_a_warm_start_ends_where_a_cold_one_does(family, method, depth):
 
 
 @pytest.mark.parametrize("depth", [1, 2])
-def test_a_gap_is_never_negative(depth):
+@pytest.mark.parametrize("family", ["coherent", "planted"])
+def test_a_gap_is_never_negative(family, depth):
     """At points where predictions oppose the targets too: a dual point of the wrong sign must be feasible."""
-    problem = families.make_problem("coherent", depth, 1e-4)
+    problem = families.make_problem(family, depth, 1e-4)
     rng, best = np.random.default_rng(1), solve(problem).objective
     for size in (1e-3, 1.0, 30.0):
         for sign in (1.0, -1.0):
