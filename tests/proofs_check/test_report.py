@@ -27,16 +27,12 @@ from proofs_check.report.times import crossing_times, median_times
 from proofs_check.spectra import fit_power_law, radial_average
 
 
-def written(out, **changes):
-    options = ReportOptions(**{"size": 8, "runs": 2, "instances": 4, "out": out, **changes})
-    with Steps(Console(quiet=True)) as steps:
-        return make_report(options, steps)
-
-
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     out = tmp_path_factory.mktemp("report") / "report"
-    page, entries = written(out)
+    options = ReportOptions(data=("shapes", "patches", "cosines"), size=16, runs=2, instances=4, out=out)
+    with Steps(Console(quiet=True)) as steps:
+        page, entries = make_report(options, steps)
     return out, page, entries
 
 
@@ -310,9 +306,7 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path):
     assert names(tmp_path) == ["thesis.tex"]
 
 
-def test_no_picture_takes_the_file_of_another(tmp_path):
+def test_no_picture_takes_the_file_of_another(report):
     """The data set "cosines" and the section on pure cosines once shared ``cosines-cnn.png``."""
-    written(tmp_path / "report", data=("cosines",), size=16)
-    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
-    sources = re.findall(r'<figure.*?src="([^"]+)"', page, flags=re.DOTALL)
-    assert len(sources) == len(set(sources)) == len(list((tmp_path / "report" / "figures").glob("*.png")))
+    sources = re.findall(r'<figure.*?src="([^"]+)"', report[1].read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert len(sources) == len(set(sources)) == len(list((report[0] / "figures").glob("*.png")))
