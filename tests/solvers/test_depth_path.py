@@ -56,6 +56,6 @@ def test_bad_depths_are_named(depths, text):
 def test_a_bound_on_the_rank_needs_a_hidden_layer():
     free = families.make_problem("coloured", 3)
     narrow = RegularizedProblem(free.moments, depth=3, lam=free.lam, rank=1)
-    assert [s.rank for s in depth_path(narrow, [2, 3])] == [1, 1]
+    assert [s.rank for s in depth_path(narrow, [2, 3], n_starts=1)] == [1, 1]
     with pytest.raises(ArgumentError, match="at depth 1"):
         depth_path(narrow, [1, 2])
