@@ -19,7 +19,7 @@ MOMENTS = SecondMoments.from_data(DATA.images, DATA.targets)
 
 @pytest.fixture(scope="module", params=[1, 2, 3])
 def solution(request):
-    return solve(RegularizedProblem(MOMENTS, depth=request.param, lam=0.05))
+    return solve(RegularizedProblem(MOMENTS, depth=request.param, lam=0.05), n_starts=1)  # any local minimum
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def result():
 
 
 def same(one: Solution, other: Solution) -> bool:
-    rest = [field.name for field in fields(Solution) if field.name != "predictor"]
+    rest = {"certificate", *(field.name for field in fields(Solution))} - {"predictor", "prove"}
     return (
         np.array_equal(one.predictor, other.predictor)
         and one.predictor.dtype == other.predictor.dtype
