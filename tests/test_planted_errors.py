@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -14,11 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests import planting
 from tests.planted import PLANTED
 from tests.planting import ROOT, place
 
 WORKERS = 2
-SECONDS = 3600  # nothing waits for anything, and what is slow has its own limit: see SECONDS of tests/planting.py
+SECONDS = 3600  # for one that waits for ever; a check that computes for ever has a limit of CPU time
 
 
 def plant(names: list[str]) -> subprocess.Popen[str]:
@@ -58,6 +60,14 @@ def test_planted_error_is_noticed(name, results):
     """By an assertion, or an exception that does not come: another one would be a slip of the pen."""
     assert results[name]["without"] == "passed"
     assert results[name]["with"].startswith(("AssertionError", "Failed")), results[name]["with"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
+def test_a_check_that_does_not_end_is_given_up(monkeypatch):
+    monkeypatch.setattr(planting, "SECONDS", 0.1)
+    with pytest.raises(TimeoutError, match=r"more than 0.1 s of CPU time"), planting._limited():
+        while True:
+            pass
 
 
 def test_a_line_that_moved_is_told():
