@@ -64,10 +64,13 @@ def test_planted_error_is_noticed(name, results):
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
 def test_a_check_that_does_not_end_is_given_up(monkeypatch):
-    monkeypatch.setattr(planting, "SECONDS", 0.1)
-    with pytest.raises(TimeoutError, match=r"more than 0.1 s of CPU time"), planting._limited():
+    def for_ever():
         while True:
             pass
+
+    monkeypatch.setattr(planting, "SECONDS", 0.1)
+    with pytest.raises(TimeoutError, match=r"more than 0.1 s of CPU time"), planting._limited():
+        for_ever()
 
 
 def test_a_line_that_moved_is_told():
