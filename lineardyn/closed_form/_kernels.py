@@ -15,6 +15,8 @@ the cubic is one in e^{-t/g_0}); one step of Halley's makes that the last bit. N
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 from numba import njit
 
@@ -26,8 +28,21 @@ MAX_POINTS = 4096  # of one mode's grid
 
 _BELOW = NODES // 2 - 1  # nodes below the left end of an interval
 _PLACES = np.arange(-_BELOW, NODES - _BELOW, dtype=np.float64)
-# values at the nodes -> coefficients of u^0, u^1, .. on the interval 0..1, and of u^1, u^2, .. of ∫_u^1
-_TO_POWERS = np.linalg.inv(np.vander(_PLACES, NODES, increasing=True))
+
+
+def _lagrange(i):
+    """Coefficients of u^0, u^1, .. of the polynomial that is 1 at node i and 0 at the others."""
+    places, product = range(-_BELOW, NODES - _BELOW), [Fraction(1)]
+    for place in places:
+        if place != places[i]:  # times (u - place) / (places[i] - place)
+            shifted, own = [Fraction(0), *product], [*product, Fraction(0)]
+            product = [(a - place * b) / (places[i] - place) for a, b in zip(shifted, own, strict=True)]
+    return product
+
+
+# values at the nodes -> coefficients of u^0, u^1, .. on the interval 0..1, and of u^1, u^2, .. of ∫_u^1; in fractions,
+# as float64 loses seven digits to a Vandermonde matrix, which ones depends on the machine
+_TO_POWERS = np.array([_lagrange(i) for i in range(NODES)], dtype=np.float64).T.copy()
 _TO_INTEGRAL = -_TO_POWERS / np.arange(1.0, NODES + 1)[:, None]
 
 # fields of a table, which hold one number for each interval: how ln x begins, the coefficients of ∫_u^1 h and of b
