@@ -9,6 +9,7 @@ from proofs_check.cbn.conjecture import ConjectureSearch, search_counterexample
 from proofs_check.cbn.construction import Bottleneck, build_bottleneck
 from proofs_check.cbn.cost import CostExpansion, cost_expansion, linear_network, representation_cost
 from proofs_check.cbn.curvature import hessian_product, loss_gradient, sharpness, training_loss
+from proofs_check.cbn.deepening import deepen
 from proofs_check.cbn.downsampling import Downsampling, can_downsample, interpolate, polyphase
 from proofs_check.cbn.gap import BottleneckGap, bottleneck_gap
 from proofs_check.cbn.network import CyclicCNN, NtkTrace
@@ -37,6 +38,7 @@ __all__ = [
     "can_downsample",
     "cbn_rank",
     "cost_expansion",
+    "deepen",
     "hessian_product",
     "interpolate",
     "linear_network",

@@ -31,6 +31,7 @@ from lineardyn.validation import (
     check_path,
     shown,
 )
+from proofs_check.cbn.deepening import deepen
 from proofs_check.cbn.network import CyclicCNN
 from proofs_check.cbn.torch_network import TorchCyclic, import_torch
 from proofs_check.cbn.training_loop import TrainedCyclic, Training, TrainingRun
@@ -104,7 +105,8 @@ def train_cyclic(
     scale
         Of the start, :meth:`CyclicCNN.random`.
     start
-        Another start, of the same architecture.
+        Another start, of the same architecture; with fewer layers it is brought to ``depth`` by :func:`deepen`. Deep
+        networks are best trained from shallower ones (:func:`~proofs_check.cbn.continuation.train_depths`).
     record_every
         Steps between two entries of the history; the first and the last are always there.
     checkpoint, checkpoint_every
@@ -191,6 +193,8 @@ def _hidden_widths(widths: Any, depth: int) -> tuple[int, ...]:
 def _checked_start(start: CyclicCNN, drawn: CyclicCNN) -> CyclicCNN:
     if not isinstance(start, CyclicCNN):
         raise ArgumentError(f"start is {shown(start)}, expected a CyclicCNN")
+    if start.depth < drawn.depth:
+        start = deepen(start, drawn.depth)
     for name in ("widths", "grid", "strides", "slope"):
         if getattr(start, name) != getattr(drawn, name):
             raise ArgumentError(f"start has {name} {getattr(start, name)}, expected {getattr(drawn, name)}")
