@@ -1,11 +1,14 @@
 r"""The bottleneck in trained networks (W, reconstructed): ``python -m benchmarks.papers.bottleneck [--fresh]``.
 
-Target: the projection of n pixels on few frequencies, 1→C×n→1 with weight decay. Three parts, one cell of the JSON a
-training:
+Cyclic ReLU networks of few pixels with weight decay. Four parts, one cell of the JSON a training (of ``depth``: a
+target, its depths each trained from the one before):
 
-- ``relu``: depth against ``‖θ‖²``, from random and from constructed starts: slope and intercept by least squares over
-  the deep ones, beside ``Rank_CBN = Σ|m_ω|^{-2}`` and ``R⁽¹⁾`` of the linear map; A1 and A2; the singular values of
-  every layer by frequency, beside ``1/|m_ω|``; the distance of the weights from the bottleneck and its bound.
+- ``depth``: ``‖θ‖²`` against every depth where ``R`` is known, fitted by ``slope L + intercept + remainder/L``, beside
+  Rank, ``R⁽¹⁾`` and the same fit of the exact cost (:mod:`benchmarks.papers.bottleneck_depth`).
+- ``relu``: the projection on few frequencies, of normal images, from random and from constructed starts. What positive
+  activations cost here (biases, and at moderate depth one dimension of DC more) is in no formula: slope and intercept,
+  over the deep ones, stand between those of A2 and of the construction. Also the singular values of every layer by
+  frequency, beside ``1/|m_ω|``; the distance of the weights from the bottleneck and its bound.
 - ``linear``: the same architecture without activation, one channel, whose cost is known exactly.
 - ``rate``: gradient descent without weight decay from an unbalanced start, at several learning rates: activations,
   sharpness, and 2/η.
@@ -17,12 +20,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.papers import bottleneck_depth
 from benchmarks.peers import machine
 from benchmarks.peers.command import command
 from lineardyn.errors import ArgumentError, Status
@@ -44,21 +48,22 @@ BETA = 0.3
 
 @dataclass(frozen=True)
 class Config:
-    """All trainings: depths × poolings × starts, linear depths × poolings, learning rates."""
+    """All trainings: targets × poolings, depths × poolings × starts, linear depths × poolings, learning rates."""
 
     n: int = 6
     kept: tuple[int, ...] = (0, 1, 5)
     width: int = 5
     weight_decay: float = 2e-3
     n_images: int = 64
-    depths: tuple[int, ...] = (3, 4, 6, 8, 12, 16, 24)
+    depths: tuple[int, ...] = (3, 4, 6, 8, 12, 16)
     poolings: tuple[str, ...] = ("none", "local")
-    starts: tuple[str, ...] = ("random 0", "random 1", "random 2", "built")
+    starts: tuple[str, ...] = ("random 0", "random 1", "built")
     linear_depths: tuple[int, ...] = (2, 3, 4, 8, 16)
     rates: tuple[float, ...] = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)
     n_steps: int = 3000
     n_polish: int = 40
     n_plain: int = 20000
+    depth: bottleneck_depth.DepthPart = field(default_factory=bottleneck_depth.DepthPart)
 
 
 TINY = Config(
@@ -71,6 +76,7 @@ TINY = Config(
     n_steps=40,
     n_polish=2,
     n_plain=50,
+    depth=bottleneck_depth.DepthPart(depths=(3, 5), n_images=12, n_starts=1, n_first=60, n_steps=20, n_polish=2),
 )
 
 
@@ -83,12 +89,15 @@ class Case:
     depth: int = 3
     start: str = "random 0"
     rate: float = 0.0
+    target: str = ""
 
     @property
     def key(self) -> str:
         """Of the cell."""
         if self.part == "rate":
             return f"rate, η={self.rate:g}"
+        if self.part == "depth":
+            return f"depth, {self.pooling} pooling, {self.target}"
         tail = f", {self.start}" if self.part == "relu" else ""
         return f"{self.part}, {self.pooling} pooling, L={self.depth}{tail}"
 
@@ -96,6 +105,8 @@ class Case:
 def cases(config: Config) -> Iterator[Case]:
     """All of them."""
     for pooling in config.poolings:
+        for target in bottleneck_depth.TARGETS:
+            yield Case("depth", pooling, target=target)
         for depth in config.depths:
             for start in config.starts:
                 yield Case("relu", pooling, depth, start)
@@ -110,7 +121,7 @@ def run(
 ) -> dict[str, Any]:
     """Train what is missing from ``path`` and return the record; draw the figure beside it."""
     record = machine.Record(path, asdict(config), fresh=fresh)
-    measures = {"relu": relu, "linear": linear, "rate": rate}
+    measures = {"depth": depths, "relu": relu, "linear": linear, "rate": rate}
     for case in cases(config):
         if case.key not in record:
             begin = time.perf_counter()
@@ -122,6 +133,11 @@ def run(
     if path is not None:
         draw(config, record.data["cells"], path.with_suffix(".svg"))
     return record.data
+
+
+def depths(config: Config, case: Case) -> dict[str, Any]:
+    """All depths of one target."""
+    return bottleneck_depth.measure(config.depth, case.target, case.pooling)
 
 
 def target_blocks(config: Config) -> np.ndarray:
@@ -191,14 +207,13 @@ def structure(network: CyclicCNN, x: np.ndarray) -> dict[str, Any]:
             gaps.append(bottleneck_gap(network, image))
         except ArgumentError:  # a dead channel: the image is at a kink
             continue
-    values = [np.linalg.svd(blocks, compute_uv=False).tolist() for blocks in network.operator_blocks()]
+    values = [np.linalg.svd(blocks, compute_uv=False).round(6).tolist() for blocks in network.operator_blocks()]
     return {
         "jacobian_bound": max(bound.jacobian for bound in bounds),
         "frequency_bound": max((bound.frequency for bound in bounds if bound.frequency is not None), default=None),
         "distance": min((float(gap.layers.sum()) for gap in gaps), default=None),
         "distance_bound": min((float(gap.bound) for gap in gaps), default=None),
         "singular_values": values,
-        "parameters": network.parameters().tolist(),
     }
 
 
@@ -263,19 +278,27 @@ def rate(config: Config, case: Case) -> dict[str, Any]:
 
 def summary(config: Config, cells: dict[str, Any]) -> dict[str, Any]:
     """Slopes and intercepts, bounds that failed (none may), and what large steps do."""
-    counted: dict[str, Any] = {"below_a_bound": below(cells), "poolings": {}}
+    counted: dict[str, Any] = {"below_a_bound": below(cells), "depth": {}, "poolings": {}}
+    for case in cases(config):
+        if case.part == "depth":
+            fitted = bottleneck_depth.fits(config.depth, case.target, case.pooling, cells[case.key])
+            counted["depth"][f"{case.target}, {case.pooling} pooling"] = fitted
     for pooling in config.poolings:
         m = pooling_eigenvalues((config.n,), pooling, BETA)
         terms = cost_expansion(target_blocks(config), pooling=m)
         best = {depth: best_of(config, cells, pooling, depth) for depth in config.depths}
         deep = [depth for depth in config.depths if depth >= 6] or list(config.depths)
         slope, intercept = line(deep, [best[depth]["norm"] for depth in deep])
+        built = build_bottleneck(
+            target_blocks(config), target_blocks(config), depth=deep[-1], radius=np.sqrt(config.n), pooling=m
+        )
         costs = [cells[Case("linear", pooling, depth).key] for depth in config.linear_depths]
         counted["poolings"][pooling] = {
             "rank": terms.R0,
             "slope": slope,
             "intercept": intercept,
-            "first_correction": terms.R1,
+            "first_correction_of_the_linear_map": terms.R1,
+            "intercept_of_the_construction": built.intercept,
             "norm_over_depth": {depth: best[depth]["norm"] / depth for depth in config.depths},
             "linear_norm_over_cost": max((cell["norm"] / cell["cost"] for cell in costs), default=None),
         }
@@ -293,6 +316,8 @@ def below(cells: dict[str, Any]) -> list[str]:
     """Cells whose norm is below one of their lower bounds, or whose weights are further off than the bound."""
     found = []
     for key, cell in cells.items():
+        if "bounds" in cell and (np.array(cell["norms"]) < np.array(cell["bounds"]) * (1 - 1e-9)).any():
+            found.append(key)
         if "jacobian_bound" in cell:
             least = max(cell["jacobian_bound"], cell["frequency_bound"] or 0.0)
             far = cell["distance"] is not None and cell["distance"] > cell["distance_bound"] + 1e-8 * cell["norm"]
@@ -316,7 +341,7 @@ def line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
 
 
 def draw(config: Config, cells: dict[str, Any], path: Path) -> None:
-    """Norm against depth with both bounds; singular values of the deepest network; activations against the rate."""
+    """A row for each pooling: limits of great depth; normal images; layers of the deepest. Below: learning rates."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -324,11 +349,15 @@ def draw(config: Config, cells: dict[str, Any], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     rows = len(config.poolings)
-    figure, axes = plt.subplots(rows, 3, figsize=(11, 3.2 * rows), layout="constrained", squeeze=False)
-    for row, pooling in zip(axes, config.poolings, strict=True):
-        draw_depths(row[0], config, cells, pooling)
-        draw_layers(row[1], config, cells, pooling)
-        draw_rates(row[2], config, cells)
+    figure, axes = plt.subplots(rows + 1, 4, figsize=(15, 3.4 * (rows + 1)), layout="constrained", squeeze=False)
+    for row, pooling in zip(axes, config.poolings, strict=False):
+        known = {target: cells[Case("depth", pooling, target=target).key] for target in bottleneck_depth.TARGETS}
+        bottleneck_depth.draw(row[:2], config.depth, pooling, known)
+        draw_depths(row[2], config, cells, pooling)
+        draw_layers(row[3], config, cells, pooling)
+    draw_rates(axes[-1][0], config, cells)
+    for ax in axes[-1][1:]:
+        ax.remove()
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 
@@ -342,7 +371,7 @@ def draw_depths(ax: Any, config: Config, cells: dict[str, Any], pooling: str) ->
     bounds = [max(cell["jacobian_bound"], cell["frequency_bound"] or 0.0) for cell in best]
     ax.plot(config.depths, bounds, "v--", color="tab:orange", label="lower bound (A1, A2)")
     ax.plot(config.depths, rank * np.array(config.depths), ":", color="tab:blue", label="L · Rank")
-    ax.set(xlabel="depth L", ylabel="‖θ‖²", title=f"{pooling} pooling")
+    ax.set(xlabel="depth L", ylabel="‖θ‖²", title=f"normal images, {pooling} pooling")
     ax.legend(frameon=False, fontsize=8)
 
 
@@ -358,7 +387,7 @@ def draw_layers(ax: Any, config: Config, cells: dict[str, Any], pooling: str) ->
             label = f"ω = {frequency}" if i == 0 else None
             ax.plot(range(1, depth + 1), values[:, frequency, i], ".-", color=colour, lw=0.7, label=label)
         ax.axhline(1 / abs(m[frequency]), color=colour, ls="--", lw=0.7)
-    ax.set(xlabel="layer l", ylabel="singular values", title=f"L = {depth}")
+    ax.set(xlabel="layer l", ylabel="singular values", title=f"normal images, L = {depth}")
     ax.legend(frameon=False, fontsize=8)
 
 

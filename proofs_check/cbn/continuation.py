@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -207,6 +208,6 @@ def _checked_depths(depths: Sequence[int], *, least: int) -> list[int]:
     if isinstance(depths, str) or not hasattr(depths, "__len__") or len(depths) < least:
         raise ArgumentError(f"depths is {shown(depths)}, expected at least {least} integers, increasing")
     counts = [check_count(f"depths[{i}]", depth) for i, depth in enumerate(depths)]
-    if any(b <= a for a, b in zip(counts[:-1], counts[1:], strict=True)):
+    if any(b <= a for a, b in pairwise(counts)):
         raise ArgumentError(f"depths is {shown(depths)}, expected integers that increase")
     return counts
