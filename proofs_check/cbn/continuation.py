@@ -164,6 +164,8 @@ def train_depths(
     first, later, polish = (
         check_count(name, n) for name, n in (("n_first", n_first), ("n_steps", n_steps), ("n_polish", n_polish))
     )
+    if slope not in (0, 1):
+        raise ArgumentError(f"slope is {shown(slope)}, expected 0 or 1: an identity layer needs σ(σ(z)) = σ(z)")
     decay, generator = check_number("weight_decay", weight_decay, minimum=0.0), as_generator(rng)
     same = {"images": images, "widths": check_count("width", width), "pooling": pooling, "slope": slope}
 
