@@ -19,14 +19,26 @@ The JSON is written first, then the figure beside it (SVG). Wen & Jacot's own fo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.papers import bottleneck_depth
+from benchmarks.papers.bottleneck_cases import (
+    BETA,
+    TINY,
+    Case,
+    Config,
+    best_of,
+    cases,
+    data,
+    eigenvalues,
+    target_blocks,
+)
+from benchmarks.papers.bottleneck_figure import draw
 from benchmarks.peers import machine
 from benchmarks.peers.command import command
 from lineardyn.errors import ArgumentError, Status
@@ -41,79 +53,6 @@ from proofs_check.cbn import (
 from proofs_check.cbn.construction import build_bottleneck
 from proofs_check.cbn.curvature import sharpness
 from proofs_check.cbn.training import TrainedCyclic, train_cyclic
-
-BETA = 0.3
-"""Of local pooling."""
-
-
-@dataclass(frozen=True)
-class Config:
-    """All trainings: targets × poolings, depths × poolings × starts, linear depths × poolings, learning rates."""
-
-    n: int = 6
-    kept: tuple[int, ...] = (0, 1, 5)
-    width: int = 5
-    weight_decay: float = 2e-3
-    n_images: int = 64
-    depths: tuple[int, ...] = (3, 4, 6, 8, 12, 16)
-    poolings: tuple[str, ...] = ("none", "local")
-    starts: tuple[str, ...] = ("random 0", "random 1", "built")
-    linear_depths: tuple[int, ...] = (2, 3, 4, 8, 16)
-    rates: tuple[float, ...] = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)
-    n_steps: int = 3000
-    n_polish: int = 40
-    n_plain: int = 20000
-    depth: bottleneck_depth.DepthPart = field(default_factory=bottleneck_depth.DepthPart)
-
-
-TINY = Config(
-    n_images=12,
-    depths=(3, 4),
-    poolings=("local",),
-    starts=("random 0", "built"),
-    linear_depths=(2,),
-    rates=(0.002, 1.0),
-    n_steps=40,
-    n_polish=2,
-    n_plain=50,
-    depth=bottleneck_depth.DepthPart(depths=(3, 5), n_images=12, n_starts=1, n_first=60, n_steps=20, n_polish=2),
-)
-
-
-@dataclass(frozen=True)
-class Case:
-    """One training."""
-
-    part: str
-    pooling: str = "none"
-    depth: int = 3
-    start: str = "random 0"
-    rate: float = 0.0
-    target: str = ""
-
-    @property
-    def key(self) -> str:
-        """Of the cell."""
-        if self.part == "rate":
-            return f"rate, η={self.rate:g}"
-        if self.part == "depth":
-            return f"depth, {self.pooling} pooling, {self.target}"
-        tail = f", {self.start}" if self.part == "relu" else ""
-        return f"{self.part}, {self.pooling} pooling, L={self.depth}{tail}"
-
-
-def cases(config: Config) -> Iterator[Case]:
-    """All of them."""
-    for pooling in config.poolings:
-        for target in bottleneck_depth.TARGETS:
-            yield Case("depth", pooling, target=target)
-        for depth in config.depths:
-            for start in config.starts:
-                yield Case("relu", pooling, depth, start)
-        for depth in config.linear_depths:
-            yield Case("linear", pooling, depth)
-    for rate in config.rates:
-        yield Case("rate", rate=rate)
 
 
 def run(
@@ -138,24 +77,6 @@ def run(
 def depths(config: Config, case: Case) -> dict[str, Any]:
     """All depths of one target."""
     return bottleneck_depth.measure(config.depth, case.target, case.pooling)
-
-
-def target_blocks(config: Config) -> np.ndarray:
-    """Of the projection."""
-    blocks = np.zeros((config.n, 1, 1))
-    blocks[list(config.kept)] = 1.0
-    return blocks
-
-
-def eigenvalues(config: Config, case: Case) -> np.ndarray:
-    """``m_ω``."""
-    return pooling_eigenvalues((config.n,), case.pooling, BETA)
-
-
-def data(config: Config) -> tuple[np.ndarray, np.ndarray]:
-    """Normal images, and their projections."""
-    x = np.random.default_rng(0).standard_normal((config.n_images, 1, config.n))
-    return x, np.fft.ifft(np.fft.fft(x) * target_blocks(config)[:, 0, 0]).real
 
 
 def relu(config: Config, case: Case) -> dict[str, Any]:
@@ -326,82 +247,12 @@ def below(cells: dict[str, Any]) -> list[str]:
     return found
 
 
-def best_of(config: Config, cells: dict[str, Any], pooling: str, depth: int) -> dict[str, Any]:
-    """The start with the smallest objective."""
-    found: list[dict[str, Any]] = [cells[Case("relu", pooling, depth, start).key] for start in config.starts]
-    return min(found, key=lambda cell: cell["objective"])
-
-
 def line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
     """Slope and intercept of least squares; through the origin with one point."""
     if len(x) == 1:
         return y[0] / x[0], 0.0
     slope, intercept = np.polyfit(x, y, 1)
     return float(slope), float(intercept)
-
-
-def draw(config: Config, cells: dict[str, Any], path: Path) -> None:
-    """A row for each pooling: limits of great depth; normal images; layers of the deepest. Below: learning rates."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams.update({"svg.hashsalt": "lineardyn", "svg.fonttype": "none"})
-    import matplotlib.pyplot as plt
-
-    rows = len(config.poolings)
-    figure, axes = plt.subplots(rows + 1, 4, figsize=(15, 3.4 * (rows + 1)), layout="constrained", squeeze=False)
-    for row, pooling in zip(axes, config.poolings, strict=False):
-        known = {target: cells[Case("depth", pooling, target=target).key] for target in bottleneck_depth.TARGETS}
-        bottleneck_depth.draw(row[:2], config.depth, pooling, known)
-        draw_depths(row[2], config, cells, pooling)
-        draw_layers(row[3], config, cells, pooling)
-    draw_rates(axes[-1][0], config, cells)
-    for ax in axes[-1][1:]:
-        ax.remove()
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
-
-
-def draw_depths(ax: Any, config: Config, cells: dict[str, Any], pooling: str) -> None:
-    """Best norm of each depth, the largest lower bound, L·Rank, and the linear networks."""
-    best = [best_of(config, cells, pooling, depth) for depth in config.depths]
-    m = pooling_eigenvalues((config.n,), pooling, BETA)
-    rank = cost_expansion(target_blocks(config), pooling=m).R0
-    ax.plot(config.depths, [cell["norm"] for cell in best], "o-", color="black", label="trained, ReLU")
-    bounds = [max(cell["jacobian_bound"], cell["frequency_bound"] or 0.0) for cell in best]
-    ax.plot(config.depths, bounds, "v--", color="tab:orange", label="lower bound (A1, A2)")
-    ax.plot(config.depths, rank * np.array(config.depths), ":", color="tab:blue", label="L · Rank")
-    ax.set(xlabel="depth L", ylabel="‖θ‖²", title=f"normal images, {pooling} pooling")
-    ax.legend(frameon=False, fontsize=8)
-
-
-def draw_layers(ax: Any, config: Config, cells: dict[str, Any], pooling: str) -> None:
-    """Singular values by layer, one colour a frequency; dashed: ``1/|m_ω|``."""
-    depth = config.depths[-1]
-    values = np.array([np.pad(layer, ((0, 0), (0, config.width)))[:, : config.width]
-                       for layer in best_of(config, cells, pooling, depth)["singular_values"]])  # fmt: skip
-    m = pooling_eigenvalues((config.n,), pooling, BETA)
-    for frequency in range(config.n // 2 + 1):
-        colour = f"C{frequency}"
-        for i in range(config.width):
-            label = f"ω = {frequency}" if i == 0 else None
-            ax.plot(range(1, depth + 1), values[:, frequency, i], ".-", color=colour, lw=0.7, label=label)
-        ax.axhline(1 / abs(m[frequency]), color=colour, ls="--", lw=0.7)
-    ax.set(xlabel="layer l", ylabel="singular values", title=f"normal images, L = {depth}")
-    ax.legend(frameon=False, fontsize=8)
-
-
-def draw_rates(ax: Any, config: Config, cells: dict[str, Any]) -> None:
-    """Activations and sharpness at the end, and 2/η, where anything was learned: beyond, all neurons are dead."""
-    power = float((data(config)[1] ** 2).sum(axis=(1, 2)).mean())
-    done = [cells[case.key] | {"rate": case.rate} for case in cases(config) if case.part == "rate"]
-    done = [cell for cell in done if cell["status"] == "SUCCESS" and cell["fit"] < 0.9 * power]
-    rates = [cell["rate"] for cell in done]
-    ax.loglog(rates, [cell["activation"] for cell in done], "o-", color="black", label="largest Σ‖α_l‖²")
-    ax.loglog(rates, [cell["sharpness"] for cell in done], "s-", color="tab:green", label="λ_max(H)")
-    ax.loglog(rates, [cell["limit"] for cell in done], ":", color="tab:blue", label="2/η")
-    ax.set(xlabel="learning rate η", title="plain descent")
-    ax.legend(frameon=False, fontsize=8)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -79,7 +79,8 @@ def fit_depths(depths: Sequence[int], norms: ArrayLike) -> DepthFit:
     values = check_array("norms", norms, shape=(len(counts),), why="one norm for each depth")
     columns = np.stack([counts, np.ones_like(counts), 1.0 / counts], axis=1)
     found = np.linalg.lstsq(columns, values, rcond=None)[0]
-    return DepthFit(*(float(number) for number in found), residual=float(np.abs(columns @ found - values).max()))
+    slope, intercept, remainder = (float(number) for number in found)
+    return DepthFit(slope, intercept, remainder, residual=float(np.abs(columns @ found - values).max()))
 
 
 def train_depths(

@@ -139,32 +139,40 @@ def test_trained_slope_and_intercept_are_rank_and_first_correction(gains, poolin
         both = np.zeros((6, 2, 2))
         both[0, 0, 0], both[:, 1, 1] = 1.5, blocks[:, 0, 0]
         blocks = both
-    depths = range(3, 9)
+    depths = range(3, 8)
     found = train_depths(
-        y, images=x, depths=depths, width=2, weight_decay=1e-4, rng=0, pooling=pooling, n_starts=3, n_first=500,
-        n_steps=100,
-    )  # fmt: skip
+        y,
+        images=x,
+        depths=depths,
+        width=2,
+        weight_decay=1e-4,
+        rng=0,
+        pooling=pooling,
+        n_starts=3 if kinked else 1,
+        n_first=400,
+        n_steps=120,
+        n_polish=30,
+    )
     costs = [representation_cost(blocks, depth=depth, pooling=pooling) for depth in depths]
     for depth, trained, cost in zip(depths, found, costs, strict=True):
         assert trained.network.depth == depth
-        assert trained.fit < 2e-6
+        assert (
+            trained.fit < 1e-6
+        )  # 4e-7, twice that at most: the fit that λ leaves, (λ/m²)² t^{4/L-2}/c for each frequency
         bounds = [lower_bound(trained.network, image) for image in [*x[:8], np.ones(x.shape[1:])]]
         assert max(max(b.jacobian, b.frequency or 0.0) for b in bounds) <= trained.norm * (1 + 1e-9)
-        # of the fit: s falls short of its target t by δ = λ t^{2/L-1}/(m² c), c = 0.16 the variance of a pixel, at most
-        # 1.3e-3 in each of ±1, which costs 2δ/(m² t) less: 0.02 in all. Above: what L-BFGS leaves
-        assert cost - 0.03 < trained.norm < cost + 0.03
-    fit, exact, terms = (
-        fit_depths(depths, [t.norm for t in found]),
-        fit_depths(depths, costs),
-        cost_expansion(blocks, pooling=pooling),
-    )
-    assert fit.residual < 0.02
-    # deviations of 0.01 from depth to depth move the three numbers of six depths by up to 0.01, 0.1 and 0.3
-    assert fit.slope == pytest.approx(exact.slope, abs=0.02)
-    assert fit.intercept == pytest.approx(exact.intercept, abs=0.15)
-    # and what O(1/L²) does to the fit of the exact cost
-    assert fit.slope == pytest.approx(terms.R0, abs=0.02)
-    assert fit.intercept == pytest.approx(terms.R1, abs=0.2)
+        # a gain t is met up to λ t^{2/L-1}/(m² c), c = 0.16 the variance of a pixel: 1.3e-3 at ±1 at most, which costs
+        # 0.01 less in all; above the cost is what L-BFGS leaves
+        assert cost - 0.015 < trained.norm < cost + 0.01
+    fit, exact = fit_depths(depths, [trained.norm for trained in found]), fit_depths(depths, costs)
+    terms = cost_expansion(blocks, pooling=pooling)
+    assert fit.residual < 0.005
+    # 0.0007 and 0.013 seen; norms that are off by 0.005 at one depth move slope and intercept by 0.005 and 0.05
+    assert fit.slope == pytest.approx(exact.slope, abs=0.005)
+    assert fit.intercept == pytest.approx(exact.intercept, abs=0.05)
+    # the exact cost itself is fitted with 0.0014 and 0.025 beside rank and R1, by its terms in 1/L²
+    assert fit.slope == pytest.approx(terms.R0, abs=0.007)
+    assert fit.intercept == pytest.approx(terms.R1, abs=0.08)
 
 
 # --- How it is trained ----------------------------------------------------------------------------------------------
