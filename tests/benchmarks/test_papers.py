@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from benchmarks.papers import theorem
@@ -43,6 +44,17 @@ def test_bottleneck(tmp_path):
     counted = bottleneck.summary(bottleneck.TINY, cells)
     assert said[-1] == str(counted)
     assert counted["below_a_bound"] == []
+    gains = counted["depth"]["gains, local pooling"]
+    weight = 2 / 0.85**2
+    assert gains["rank"] == pytest.approx(1 + weight)
+    assert gains["first_correction"] == pytest.approx(2 * np.log(2.0) + 2 * weight * np.log(0.5 * 0.85))
+    norms = cells["depth, local pooling, gains"]["norms"]
+    # three depths, three numbers: the fit goes through all
+    fitted = gains["trained"]
+    assert [fitted["slope"] * n + fitted["intercept"] + fitted["remainder"] / n for n in (3, 4, 5)] == pytest.approx(
+        norms
+    )
+    assert gains["least_norm_over_bound"] >= 1 - 1e-9
     local = counted["poolings"]["local"]
     # 1 + 2/m_1², m_1 = 0.7 + 0.3 cos 60°
     assert local["rank"] == pytest.approx(1 + 2 / 0.85**2)
@@ -54,9 +66,26 @@ def test_bottleneck(tmp_path):
     # a second run finds everything there, and a network below its bound would be named
     again = bottleneck.run(bottleneck.TINY, tmp_path / "bottleneck.json", say=said.append)["cells"]
     assert again == cells
-    key = next(iter(cells))
+    depths, key = (next(key for key in cells if key.startswith(part)) for part in ("depth", "relu"))
     again[key] |= {"norm": 0.5 * cells[key]["jacobian_bound"]}
-    assert bottleneck.below(again) == [key]
+    again[depths]["norms"][1] = 0.9 * cells[depths]["bounds"][1]
+    assert bottleneck.below(again) == [depths, key]
+
+
+def test_the_targets_of_the_depths_are_what_their_blocks_say():
+    """On positive means the kinked target is the map whose cost is held against it, and not elsewhere."""
+    from benchmarks.papers import bottleneck_depth
+
+    part = bottleneck_depth.DepthPart()
+    for target in bottleneck_depth.TARGETS:
+        x, y = bottleneck_depth.data(part, target)
+        blocks = bottleneck_depth.target_blocks(part, target)
+        linear = np.fft.ifft(np.einsum("woi,niw->now", blocks, np.fft.fft(x))).real
+        same = np.abs(y - linear).max(axis=(1, 2)) < 1e-12
+        negative = x[:, 0].mean(axis=-1) < 0
+        assert np.array_equal(same, ~negative)
+        assert negative.any() == (target == "kinked")
+        assert y[negative, 0].max(initial=0.0) == 0.0
 
 
 def test_the_grid_of_the_theorem_is_whole():
