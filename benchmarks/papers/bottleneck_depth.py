@@ -18,7 +18,7 @@ from proofs_check.cbn import cost_expansion, lower_bound, pooling_eigenvalues, r
 from proofs_check.cbn.continuation import fit_depths, train_depths
 from proofs_check.cbn.training import TrainedCyclic
 
-__all__ = ["TARGETS", "DepthPart", "draw", "fits", "measure"]
+__all__ = ["TARGETS", "DepthPart", "draw", "draw_residuals", "fits", "measure", "pooled"]
 
 TARGETS = ("projection", "gains", "kinked")
 GAINS = {"projection": (1.0, 1.0), "gains": (2.0, 0.5), "kinked": (2.0, 0.5)}
@@ -145,6 +145,25 @@ def draw(axes: Any, part: DepthPart, kind: str, cells: dict[str, dict[str, Any]]
             ax.plot([0.0], [limit], "_", color=colour, ms=12, mew=2)
     names = (("‖θ‖²/L", "slope and Rank"), ("‖θ‖² - L·Rank", "intercept and R⁽¹⁾"))
     for ax, (name, title) in zip(axes, names, strict=True):
-        ax.set(xlabel="1/L", ylabel=name, title=f"{title}, {kind} pooling")
+        ax.set(xlabel="1/L", ylabel=name, title=f"{title}, {pooled(kind)}")
         ax.set_xlim(left=-0.01)
         ax.legend(frameon=False, fontsize=7)
+
+
+def draw_residuals(ax: Any, part: DepthPart, kind: str, cells: dict[str, dict[str, Any]]) -> None:
+    """Trained networks less their fit, and less T1: what λ takes is below 0, what is not yet minimal above."""
+    depths = part.all_depths
+    for i, (target, cell) in enumerate(cells.items()):
+        fit = fit_depths(depths, cell["norms"])
+        ax.plot(
+            depths, np.array(cell["norms"]) - [fit.at(depth) for depth in depths], ".-", color=f"C{i}", label=target
+        )
+        ax.plot(depths, np.subtract(cell["norms"], cell["costs"]), ":", color=f"C{i}")
+    ax.axhline(0.0, color="black", lw=0.5)
+    ax.set(xlabel="depth L", ylabel="‖θ‖² less fit (–), less T1 (:)", title=f"residuals, {pooled(kind)}")
+    ax.legend(frameon=False, fontsize=7)
+
+
+def pooled(kind: str) -> str:
+    """In words."""
+    return "no pooling" if kind == "none" else f"{kind} pooling"

@@ -15,7 +15,7 @@ __all__ = ["draw"]
 
 
 def draw(config: Config, cells: dict[str, Any], path: Path) -> None:
-    """A row for each pooling: limits of great depth; normal images; layers of the deepest. Below: learning rates."""
+    """A row for each pooling: limits of great depth; normal images; layers. Below: learning rates, residuals."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -24,13 +24,14 @@ def draw(config: Config, cells: dict[str, Any], path: Path) -> None:
 
     rows = len(config.poolings)
     figure, axes = plt.subplots(rows + 1, 4, figsize=(15, 3.4 * (rows + 1)), layout="constrained", squeeze=False)
-    for row, pooling in zip(axes, config.poolings, strict=False):
-        known = {target: cells[Case("depth", pooling, target=target).key] for target in bottleneck_depth.TARGETS}
-        bottleneck_depth.draw(row[:2], config.depth, pooling, known)
-        draw_depths(row[2], config, cells, pooling)
-        draw_layers(row[3], config, cells, pooling)
     draw_rates(axes[-1][0], config, cells)
-    for ax in axes[-1][1:]:
+    for i, pooling in enumerate(config.poolings):
+        known = {target: cells[Case("depth", pooling, target=target).key] for target in bottleneck_depth.TARGETS}
+        bottleneck_depth.draw(axes[i][:2], config.depth, pooling, known)
+        draw_depths(axes[i][2], config, cells, pooling)
+        draw_layers(axes[i][3], config, cells, pooling)
+        bottleneck_depth.draw_residuals(axes[-1][i + 1], config.depth, pooling, known)
+    for ax in axes[-1][rows + 1 :]:
         ax.remove()
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
@@ -45,7 +46,7 @@ def draw_depths(ax: Any, config: Config, cells: dict[str, Any], pooling: str) ->
     bounds = [max(cell["jacobian_bound"], cell["frequency_bound"] or 0.0) for cell in best]
     ax.plot(config.depths, bounds, "v--", color="tab:orange", label="lower bound (A1, A2)")
     ax.plot(config.depths, rank * np.array(config.depths), ":", color="tab:blue", label="L · Rank")
-    ax.set(xlabel="depth L", ylabel="‖θ‖²", title=f"normal images, {pooling} pooling")
+    ax.set(xlabel="depth L", ylabel="‖θ‖²", title=f"normal images, {bottleneck_depth.pooled(pooling)}")
     ax.legend(frameon=False, fontsize=8)
 
 
