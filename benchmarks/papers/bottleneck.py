@@ -7,8 +7,8 @@ target, its depths each trained from the one before):
   Rank, ``R⁽¹⁾`` and the same fit of the exact cost (:mod:`benchmarks.papers.bottleneck_depth`).
 - ``relu``: the projection on few frequencies, of normal images, from random and from constructed starts. What positive
   activations cost there (biases, and at moderate depth one dimension of DC more) is in no formula: slope and intercept
-  over the deep ones stand beside Rank, the linear map's ``R⁽¹⁾`` and the construction's intercept. Also the singular values of every layer by
-  frequency, beside ``1/|m_ω|``; the distance of the weights from the bottleneck and its bound.
+  over the deep ones stand beside Rank, the linear map's ``R⁽¹⁾`` and the construction's intercept. Also the singular
+  values of every layer by frequency, beside ``1/|m_ω|``; the distance of the weights from the bottleneck and its bound.
 - ``linear``: the same architecture without activation, one channel, whose cost is known exactly.
 - ``rate``: gradient descent without weight decay from an unbalanced start, at several learning rates: activations,
   sharpness, and 2/η.

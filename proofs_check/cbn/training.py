@@ -105,8 +105,9 @@ def train_cyclic(
     scale
         Of the start, :meth:`CyclicCNN.random`.
     start
-        Another start, of the same architecture; with fewer layers it is brought to ``depth`` by :func:`deepen`. Deep
-        networks are best trained from shallower ones (:func:`~proofs_check.cbn.continuation.train_depths`).
+        Another start, of the same architecture; with fewer layers, at least two, and slope 0 or 1 it is brought to
+        ``depth`` by :func:`deepen`. Deep networks are best trained so
+        (:func:`~proofs_check.cbn.continuation.train_depths`).
     record_every
         Steps between two entries of the history; the first and the last are always there.
     checkpoint, checkpoint_every
@@ -193,7 +194,7 @@ def _hidden_widths(widths: Any, depth: int) -> tuple[int, ...]:
 def _checked_start(start: CyclicCNN, drawn: CyclicCNN) -> CyclicCNN:
     if not isinstance(start, CyclicCNN):
         raise ArgumentError(f"start is {shown(start)}, expected a CyclicCNN")
-    if start.depth < drawn.depth:
+    if 1 < start.depth < drawn.depth and start.slope in (0.0, 1.0):
         start = deepen(start, drawn.depth)
     for name in ("widths", "grid", "strides", "slope"):
         if getattr(start, name) != getattr(drawn, name):
