@@ -38,6 +38,8 @@ Function = Callable[[Floats], ArrayLike]
 THRESHOLDS = tuple(10.0**-k for k in range(1, 11))
 """Shares of the largest singular value at which ranks are counted, besides the one asked for."""
 
+_ROUND_OFF = 1e-12
+"""Of the norm of a layer's spectra, means included: what varies less does not vary, as where all neurons are silent."""
 _STEP = 1e-6
 """Of a central difference, relative to the largest pixel: exact for piecewise linear maps, up to 1e-10 of round-off."""
 
@@ -140,8 +142,8 @@ def cbn_rank(
         jacobians = _differences(f, x, values["output"].shape[1])
     else:
         raise ArgumentError(f"f is {shown(f)}, expected a CyclicCNN or a function of images (N, C, *grid)")
-    spectra = {"input": _rows(jacobians, x.ndim - 2), **{name: _columns(z) for name, z in values.items()}}
-    sizes = {name: np.linalg.svd(matrix, compute_uv=False) for name, matrix in spectra.items()}
+    sizes = {"input": np.linalg.svd(_rows(jacobians, x.ndim - 2), compute_uv=False)}
+    sizes |= {name: _spans(z) for name, z in values.items()}
     ranks = {name: _count(s, cut) for name, s in sizes.items()}
     costs = {name: float((k / m**2).sum()) for name, k in ranks.items()}
     place = min(costs, key=lambda name: costs[name])
@@ -179,12 +181,13 @@ def _differences(f: Function, x: Floats, channels: int) -> Floats:
     return np.stack(columns, axis=-1).reshape(len(x), channels, *x.shape[2:], *x.shape[1:])
 
 
-def _columns(z: Floats) -> NDArray[np.complex128]:
-    """``(*grid, C, N)``: what spans ``V_ω``; at DC without the mean."""
+def _spans(z: Floats) -> Floats:
+    """Singular values ``(*grid, min(C, N))`` of what spans ``V_ω``, at DC without the mean; round-off counts as 0."""
     hat = np.asarray(np.moveaxis(scipy.fft.fftn(z, axes=tuple(range(2, z.ndim))), (0, 1), (-1, -2)))
-    dc = (0,) * (z.ndim - 2)
+    noise, dc = _ROUND_OFF * float(np.linalg.norm(hat)), (0,) * (z.ndim - 2)
     hat[dc] -= hat[dc].mean(axis=-1, keepdims=True)
-    return hat
+    singular = np.linalg.svd(hat, compute_uv=False)
+    return np.where(singular > noise, singular, 0.0)
 
 
 def _rows(jacobians: Floats, d: int) -> NDArray[np.complex128]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lineardyn.errors import ArgumentError
@@ -53,6 +53,7 @@ def test_linear_maps_have_the_rank_of_their_blocks(seed, grid, kind, channels):
 
 
 @given(seed=seeds, kind=st.sampled_from(own.POOLINGS))
+@example(seed=3960, kind="global")  # every neuron is silent on all samples
 def test_a_bottleneck_is_found_in_its_layers(seed, kind):
     """Narrow in the middle only; each layer's spans in pixels, by the definition."""
     rng = np.random.default_rng(seed)
@@ -66,9 +67,10 @@ def test_a_bottleneck_is_found_in_its_layers(seed, kind):
     for place in range(6):
         name = "output" if place == 5 else f"layer {place + 1}"
         z = np.stack([dense.run(image)[0][place] for image in x]).reshape(60, -1, 5) @ f.T
+        noise = 1e-12 * np.linalg.norm(z)  # 60 × 5 × 2 numbers: a hundred units of round-off and more
         z[..., 0] -= z[..., 0].mean(axis=0)
         s = np.stack([np.linalg.svd(z[..., k].T, compute_uv=False) for k in range(5)])
-        assert np.array_equal(found.ranks[name], (s > 1e-6 * s.max()).sum(axis=1))
+        assert np.array_equal(found.ranks[name], (s > max(1e-6 * s.max(), noise)).sum(axis=1))
         assert found.costs[name] == pytest.approx(float((found.ranks[name] / m**2).sum()))
     assert found.upper == min(found.costs.values())
     assert found.costs[found.place] == found.upper
