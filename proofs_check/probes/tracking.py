@@ -142,7 +142,10 @@ def track(
 
 
 class Tracker:
-    """See :func:`track`; ``tracker(step)`` records if it is time to, :meth:`trajectory` gives what was recorded."""
+    """See :func:`track`; ``tracker(step)`` records if it is time to, :meth:`trajectory` gives what was recorded.
+
+    A training that goes on from a checkpoint takes its tracker along by :meth:`state_dict`, as the model does.
+    """
 
     def __init__(
         self,
@@ -202,6 +205,19 @@ class Tracker:
             }
         )
         self.steps.append(step)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Steps and records as tensors, to be kept in a checkpoint beside the model's."""
+        torch = torch_module()
+        names = self._records[0] if self._records else ()
+        records = {name: torch.as_tensor(np.array([r[name] for r in self._records])) for name in names}
+        return {"steps": list(self.steps), "records": records}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on after what :meth:`state_dict` gave, in place of what is recorded here."""
+        arrays = {name: values.cpu().numpy() for name, values in state["records"].items()}
+        self.steps = list(state["steps"])
+        self._records = [{name: values[i] for name, values in arrays.items()} for i in range(len(self.steps))]
 
     def _asked(self, images: Floats) -> AbstractContextManager[Asked]:
         """Without a warning: a model in training is in training mode."""

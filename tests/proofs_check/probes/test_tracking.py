@@ -159,6 +159,33 @@ def test_sensitivity_is_that_of_the_first_images():
     assert np.allclose(tracker.trajectory().sensitivity[0], wanted, rtol=1e-12)
 
 
+def test_it_goes_on_after_what_a_checkpoint_holds(tmp_path):
+    model, images = relu_net((1, 2), (4, 4), 3), images_of(5, 1, 4, 4)
+    targets = np.eye(3)[np.arange(5) % 3]
+
+    def tracker():
+        return track(model, images, targets, every=2, learning_rate=0.1)
+
+    first, whole = tracker(), tracker()
+    first.record(0)
+    whole.record(0)
+    torch.save(first.state_dict(), tmp_path / "tracker.pt")
+    with torch.no_grad():
+        next(model.parameters()).mul_(0.5)
+    second = tracker()
+    second.load_state_dict(torch.load(tmp_path / "tracker.pt", weights_only=True))
+    second.record(2)
+    whole.record(2)
+    assert second.steps == whole.steps == [0, 2]
+    for name, values in whole.trajectory().measured.items():
+        np.testing.assert_array_equal(second.trajectory().measured[name], values)
+    with pytest.raises(ArgumentError, match="expected more than 2"):
+        second.record(2)
+    empty = tracker()
+    empty.load_state_dict(tracker().state_dict())
+    assert empty.steps == []
+
+
 def test_records_come_in_order_and_bad_calls_are_told():
     model, images, labels = relu_net((1, 2), (4, 4), 2), images_of(4, 1, 4, 4), np.arange(4) % 2
     tracker = track(model, images, labels, learning_rate=0.1, every=3)
