@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-__all__ = ["Recipe", "accuracy", "train"]
+__all__ = ["Recipe", "accuracy", "read_checkpoint", "train", "write_checkpoint"]
 
 Floats = NDArray[np.float64]
 
@@ -79,10 +79,27 @@ def accuracy(model: nn.Module, images: Floats, targets: Floats, *, batch_size: i
     return right / len(images)
 
 
-def _resume(path: Path | None, parts: dict[str, Any], order: torch.Generator, device: torch.device) -> int:
+def read_checkpoint(path: Path | None, device: torch.device) -> dict[str, Any] | None:
+    """What :func:`write_checkpoint` wrote, None where there is nothing."""
     if path is None or not path.exists():
+        return None
+    found: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    return found
+
+
+def write_checkpoint(path: Path | None, state: dict[str, Any]) -> None:
+    """Whole or not at all; nowhere where ``path`` is None."""
+    if path is None:
+        return
+    partial = path.with_name(path.name + ".partial")
+    torch.save(state, partial)
+    partial.replace(path)
+
+
+def _resume(path: Path | None, parts: dict[str, Any], order: torch.Generator, device: torch.device) -> int:
+    kept = read_checkpoint(path, device)
+    if kept is None:
         return 0
-    kept = torch.load(path, map_location=device, weights_only=True)
     for name, part in parts.items():
         part.load_state_dict(kept[name])
     order.set_state(kept["order"].cpu())
@@ -90,11 +107,5 @@ def _resume(path: Path | None, parts: dict[str, Any], order: torch.Generator, de
 
 
 def _keep(path: Path | None, parts: dict[str, Any], order: torch.Generator, epoch: int) -> None:
-    if path is None:
-        return
-    partial = path.with_name(path.name + ".partial")
-    torch.save(
-        {"epoch": epoch, "order": order.get_state(), **{name: part.state_dict() for name, part in parts.items()}},
-        partial,
-    )
-    partial.replace(path)
+    states = {name: part.state_dict() for name, part in parts.items()}
+    write_checkpoint(path, {"epoch": epoch, "order": order.get_state(), **states})
