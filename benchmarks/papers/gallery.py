@@ -24,7 +24,7 @@ numbers, seeds and versions.
 
 def page(folder: Path = FOLDER) -> str:
     """The page, from what is in the folder, in the order of the papers."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
+    found = [json.loads(path.with_suffix(".json").read_text(encoding="utf-8")) for path in folder.glob("*.svg")]
     order = list(FIGURES)
     return "\n".join([HEAD, *(_entry(data) for data in sorted(found, key=lambda data: order.index(data["id"])))])
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.stats
 from numpy.typing import NDArray
 
-from benchmarks.papers.datasets import labelled
 from benchmarks.papers.figure import Agreement, Findings, PaperFigure, Run
-from benchmarks.peers import machine
-from lineardyn.fourier import fft2
+from benchmarks.papers.sweeps import SETTINGS, Sweep, cells, decay_cases, depth_cases, told
 from lineardyn.plots import plot_spectrum_images
 from lineardyn.plots.style import color, figure_for, styled
 from proofs_check.report.section import Picture
@@ -21,131 +19,15 @@ from proofs_check.spectra import radial_average
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from torch import nn
 
 __all__ = ["G2", "G3", "G4", "G5", "G6", "G7", "radial_moment", "trend"]
 
 Floats = NDArray[np.float64]
 
+Judge = Callable[[Mapping[str, Sweep], str], Agreement]
 
-@dataclass(frozen=True)
-class Setting:
-    """All that the trainings of one scale share."""
-
-    size: int
-    channels: int
-    n_train: int
-    n_test: int
-    n_probe: int
-    epochs: int
-    seeds: int
-    depths: tuple[int, ...]
-    decays: tuple[float, ...]
-    myrtle_channels: int
-    myrtle_decays: tuple[float, ...]
-    learning_rate: float
-    batch_size: int
-    myrtle_rate: float
-    myrtle_batch: int
-
-
-PAPER = Setting(
-    32, 64, 50000, 10000, 5000, 500, 3, (1, 2, 4, 8), tuple(np.logspace(-5, -1, 4).tolist()), 64,
-    tuple(np.logspace(-5, -2, 10).tolist()), 1e-4, 1024, 1e-2, 512,
-)  # fmt: skip
-SETTINGS = {
-    "tiny": Setting(8, 3, 64, 32, 8, 2, 2, (1, 2), (1e-4, 1e-1), 2, (1e-4, 1e-1), 0.02, 32, 0.1, 32),
-    # smaller images, narrower, fewer epochs; the larger rate makes up for those
-    "cpu": Setting(
-        16, 8, 5000, 1000, 200, 20, 3, (1, 2, 4, 8), PAPER.decays, 8, (1e-5, 1e-4, 1e-3, 1e-2), 1e-2, 128, 1e-2, 128
-    ),
-    "full": PAPER,
-}
-DEPTH_DECAY = 1e-5
-DECAY_DEPTH = 4
 ENOUGH = 8
 """Trainings below which nothing is expected of a trend."""
-PLAIN = {"residual ConvActually": "ConvActually"}
-
-Sweep = Sequence[tuple[float, dict[str, Any]]]
-"""(value swept, what was measured), one a training."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One training: a point of a sweep, and a seed."""
-
-    model: str
-    depth: int
-    weight_decay: float
-    seed: int
-
-    @property
-    def key(self) -> str:
-        """Of its cell."""
-        return f"{self.model}, depth {self.depth}, weight decay {self.weight_decay:.3g}, seed {self.seed}"
-
-
-def depth_cases(scale: str, model: str = "ConvActually") -> list[tuple[float, Case]]:
-    """(depth, case)."""
-    s = SETTINGS[scale]
-    return [(float(d), Case(model, d, DEPTH_DECAY, seed)) for d in s.depths for seed in range(s.seeds)]
-
-
-def decay_cases(scale: str, model: str = "ConvActually") -> list[tuple[float, Case]]:
-    """(weight decay, case)."""
-    s = SETTINGS[scale]
-    decays = s.myrtle_decays if model == "MyrtleCNN" else s.decays
-    return [(wd, Case(model, DECAY_DEPTH, wd, seed)) for wd in decays for seed in range(s.seeds)]
-
-
-def cells(run: Run, cases: Sequence[tuple[float, Case]]) -> Sweep:
-    """Train and measure what is not yet kept; the file of trainings is shared by g2 to g7."""
-    setting = SETTINGS[run.scale]
-    record = machine.Record(run.kept("sensitivities"), asdict(setting))
-    missing = [case for _, case in cases if case.key not in record]
-    if missing:
-        data = labelled(run.scale, size=setting.size, n_train=setting.n_train, n_test=setting.n_test, seed=0)
-        for case in missing:
-            record.keep(case.key, measured(run, setting, case, data))
-            run.say(f"{case.key}: accuracy {record[case.key]['accuracy']:.3f}")
-    return [(value, record[case.key]) for value, case in cases]
-
-
-def measured(run: Run, setting: Setting, case: Case, data: tuple[Floats, Floats, Floats, Floats]) -> dict[str, Any]:
-    """Accuracy on the test images, and the sensitivity on some of them."""
-    from benchmarks.papers.training import Recipe, accuracy, train
-    from proofs_check.probes import frequency_sensitivity
-
-    images, targets, held, held_targets = data
-    myrtle = case.model == "MyrtleCNN"
-    recipe = Recipe(
-        setting.myrtle_rate if myrtle else setting.learning_rate,
-        setting.myrtle_batch if myrtle else setting.batch_size,
-        setting.epochs, case.weight_decay, patience=20 if myrtle else 50,
-    )  # fmt: skip
-    checkpoint = None if run.folder is None else run.folder / f".{case.key.replace(', ', '-').replace(' ', '_')}.pt"
-    build = builder(case, setting, images.shape[1], targets.shape[1])
-    model = train(build, images, targets, recipe, seed=case.seed, checkpoint=checkpoint)
-    found = frequency_sensitivity(model, held[: setting.n_probe])
-    cell = {"accuracy": accuracy(model, held, held_targets), "sensitivity": found.mean.tolist()}
-    deviation = np.abs(fft2(images - images.mean(axis=0))).std(axis=0)
-    cell["resemblance"] = float(scipy.stats.spearmanr(found.mean.ravel(), deviation.ravel()).statistic)
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
-    return cell
-
-
-def builder(case: Case, setting: Setting, inputs: int, outputs: int) -> Callable[[], nn.Module]:
-    """What makes the untrained model."""
-    from benchmarks.papers.models import ConvActually, MyrtleCNN
-
-    if case.model == "MyrtleCNN":
-        return lambda: MyrtleCNN(setting.myrtle_channels, inputs=inputs, outputs=outputs)
-    return lambda: ConvActually(
-        case.depth, setting.channels, size=setting.size, inputs=inputs, outputs=outputs,
-        residual=case.model.startswith("residual"),
-    )  # fmt: skip
 
 
 def radial_moment(sensitivity: Floats, power: int) -> float:
@@ -180,20 +62,28 @@ def falling(sweep: Sweep, over: str) -> Agreement:
     )  # fmt: skip
 
 
-def exception(plain: Sweep, residual: Sweep) -> Agreement:
-    """At the largest depth residual networks see higher frequencies than plain ones: paired by seed, t interval."""
+def exception(plain: Sweep, residual: Sweep, resnet: Sweep) -> Agreement:
+    """At the largest depth residual networks see higher frequencies than plain ones (paired by seed, t interval).
+
+    And over depth no significant fall of the first moment is seen, neither in them nor in ResNets.
+    """
     deepest = max(value for value, _ in plain)
     pairs = [first_moments([row for row in sweep if row[0] == deepest]) for sweep in (residual, plain)]
     ratio = np.log(pairs[0]) - np.log(pairs[1])
     half = float(scipy.stats.t.ppf(0.975, len(ratio) - 1) * ratio.std(ddof=1) / len(ratio) ** 0.5)
     middle = float(ratio.mean())
-    tau, _, p = trend([value for value, _ in residual], first_moments(residual), falls=True)
+    trends = [trend([value for value, _ in sweep], first_moments(sweep), falls=True) for sweep in (residual, resnet)]
+    falls = [tau < 0 and p < 0.05 for tau, _, p in trends]
+    few = min(len(residual), len(resnet))
     return Agreement(
         "with residual connections deep networks see higher frequencies, and no decrease with depth is seen",
         f"the first radial moment at depth {deepest:.0f}, residual over plain,", float(np.exp(middle)),
         (float(np.exp(middle - half)), float(np.exp(middle + half))), "95 % over seeds, of the logarithm",
-        decided(middle - half > 0 and not (tau < 0 and p < 0.05), len(residual)),
-        f"Kendall's τ of depth and first moment is {tau:.2f} with residual connections. " + told_p(p, len(residual)),
+        decided(middle - half > 0 and not any(falls), few),
+        "Kendall's τ of depth and first moment: " + ", ".join(
+            f"{tau:.2f} {name} (one-sided p = {p:.2g})"
+            for (tau, _, p), name in zip(trends, ("with residual connections", "for ResNet"), strict=True)
+        ) + "." + too_few(few),
     )  # fmt: skip
 
 
@@ -209,21 +99,41 @@ def decided(seen: bool, n: int) -> bool | None:
 
 def told_p(p: float, n: int) -> str:
     """One-sided p, and whether so few trainings could have shown anything."""
-    return f"One-sided p = {p:.2g}." + (f" {n} trainings are too few to tell." if n < ENOUGH else "")
+    return f"One-sided p = {p:.2g}." + too_few(n)
 
 
-def resemblance_agreement(sweeps: Sequence[Sweep], over: str) -> Agreement:
+def too_few(n: int) -> str:
+    """A sentence, or nothing."""
+    return f" {n} trainings are too few to tell." if n < ENOUGH else ""
+
+
+def resemblances(sweep: Sweep) -> tuple[float, tuple[float, float], float]:
+    """The trend, upwards, of Spearman's correlation of sensitivity and standard deviation of the data."""
+    return trend([value for value, _ in sweep], [cell["resemblance"] for _, cell in sweep], falls=False)
+
+
+def concentration(sweeps: Mapping[str, Sweep], over: str) -> Agreement:
+    """Figure 2 by the same number as figure 3; the likeness to the data's spectrum beside it."""
+    (sweep,) = sweeps.values()
+    found, (tau, _, p) = falling(sweep, over), resemblances(sweep)
+    return replace(
+        found,
+        reason=f"{found.reason} Spearman's correlation of the image with the standard deviation of the training "
+        f"images, by which this figure was to be judged before these trainings were seen, has τ = {tau:.2f} with "
+        f"{over} (one-sided p of a rise = {p:.2g}): it counts the weakest frequencies as much as the strongest.",
+    )
+
+
+def resemblance(sweeps: Mapping[str, Sweep], over: str) -> Agreement:
     """The images of sensitivity grow more like the standard deviation of the data; the weakest of the sweeps."""
-    found = [
-        trend([value for value, _ in sweep], [cell["resemblance"] for _, cell in sweep], falls=False)
-        for sweep in sweeps
-    ]
-    tau, interval, p = min(found)
+    tau, interval, p = min(resemblances(sweep) for sweep in sweeps.values())
+    n = min(len(sweep) for sweep in sweeps.values())
+    moments = ", ".join(f"{falling(sweep, over).value:.2f} {model}" for model, sweep in sweeps.items())
     return Agreement(
         f"with {over} the image of sensitivity grows more like the standard deviation of the training images",
         f"Kendall's τ of {over} with Spearman's correlation of the two images", tau, interval, "95 %, bootstrap",
-        decided(tau > 0 and p < 0.05, len(sweeps[0])),
-        told_p(p, len(sweeps[0])) + (" The weaker of both models." if len(sweeps) > 1 else ""),
+        decided(tau > 0 and p < 0.05, n),
+        f"{told_p(p, n)} The weaker of both models. Of the first radial moment τ is {moments}.",
     )  # fmt: skip
 
 
@@ -241,26 +151,15 @@ def numbers_of(sweep: Sweep) -> list[dict[str, Any]]:
         radii, curve = radial_average(map_)
         rows.append(
             {
-                "value": value, "accuracy": cell["accuracy"], "resemblance": cell["resemblance"], "radius": radii,
-                "sensitivity": curve, "first_moment": radial_moment(map_, 1), "second_moment": radial_moment(map_, 2),
+                **{name: cell[name] for name in ("accuracy", "resemblance", "seconds")},
+                "value": value, "radius": radii, "sensitivity": curve,
+                "first_moment": radial_moment(map_, 1), "second_moment": radial_moment(map_, 2),
             }
         )  # fmt: skip
     return rows
 
 
-def told(scale: str) -> str:
-    """The setting in a sentence."""
-    s = SETTINGS[scale]
-    data = "rotated patches of a photograph" if scale == "tiny" else "CIFAR-10"
-    return (
-        f"{data}, {s.n_train} images of {s.size} × {s.size} pixels, ConvActually of {s.channels} and MyrtleCNN of "
-        f"{s.myrtle_channels} channels, cross-entropy, {s.epochs} epochs of SGD with momentum 0.9, {s.seeds} seeds; "
-        f"sensitivity on {s.n_probe} test images. The paper: {PAPER.size} × {PAPER.size}, {PAPER.channels} channels, "
-        f"at most {PAPER.epochs} epochs."
-    )
-
-
-def maps(models: Sequence[str], over: str) -> Callable[[Run], Findings]:
+def maps(models: Sequence[str], over: str, judge: Judge) -> Callable[[Run], Findings]:
     """Figures 2 and 7: images."""
 
     def measure(run: Run) -> Findings:
@@ -275,35 +174,48 @@ def maps(models: Sequence[str], over: str) -> Callable[[Run], Findings]:
             for model, sweep in sweeps.items()
         ]  # fmt: skip
         numbers = {model: numbers_of(sweep) for model, sweep in sweeps.items()}
-        agreement = resemblance_agreement(list(sweeps.values()), over)
-        return Findings(numbers, agreement, told(run.scale), range(SETTINGS[run.scale].seeds), pictures)
+        return Findings(
+            numbers, judge(sweeps, over), told(run.scale, sweeps), range(SETTINGS[run.scale].seeds), pictures
+        )
 
     return measure
 
 
 def curves(model: str, over: str) -> Callable[[Run], Findings]:
-    """Figures 3 to 6: radial averages and their moments."""
+    """Figures 3 to 5: radial averages and their moments."""
 
     def measure(run: Run) -> Findings:
         sweep = cells(run, (depth_cases if over == "depth" else decay_cases)(run.scale, model))
-        rows = numbers_of(sweep)
-        pictures = [
-            Picture(
-                f"{model}-radial", f"Radial averages by {over}, each divided by its sum, mean over seeds.",
-                lambda: plot_curves(averages(sweep), over), "fig 3-6 (a)",
-            ),
-            Picture(
-                f"{model}-moments", f"First and second radial moments over {over}, a dot each training.",
-                lambda: plot_moments(rows, over), "fig 3-6 (b)",
-            ),
-        ]  # fmt: skip
-        if model in PLAIN:
-            agreement = exception(cells(run, depth_cases(run.scale, PLAIN[model])), sweep)
-        else:
-            agreement = falling(sweep, over)
-        return Findings({model: rows}, agreement, told(run.scale), range(SETTINGS[run.scale].seeds), pictures)
+        return Findings(
+            {model: numbers_of(sweep)}, falling(sweep, over), told(run.scale, {model: sweep}),
+            range(SETTINGS[run.scale].seeds), pictures_of(model, sweep, over),
+        )  # fmt: skip
 
     return measure
+
+
+def residual(run: Run) -> Findings:
+    """Figure 6: with residual connections, and the same without."""
+    models = ("residual ConvActually", "ConvActually", "ResNet")
+    sweeps = {model: cells(run, depth_cases(run.scale, model)) for model in models}
+    pictures = [p for model in models for p in pictures_of(model, sweeps[model], "depth")]
+    agreement = exception(sweeps["ConvActually"], sweeps["residual ConvActually"], sweeps["ResNet"])
+    numbers = {model: numbers_of(sweep) for model, sweep in sweeps.items()}
+    return Findings(numbers, agreement, told(run.scale, sweeps), range(SETTINGS[run.scale].seeds), pictures)
+
+
+def pictures_of(model: str, sweep: Sweep, over: str) -> list[Picture]:
+    """Radial averages and moments."""
+    return [
+        Picture(
+            f"{model}-radial", f"{model}: radial averages by {over}, each divided by its sum, mean over seeds.",
+            lambda: plot_curves(averages(sweep), over), "fig 3-6 (a)",
+        ),
+        Picture(
+            f"{model}-moments", f"{model}: first and second radial moments over {over}, a dot each training.",
+            lambda: plot_moments(numbers_of(sweep), over), "fig 3-6 (b)",
+        ),
+    ]  # fmt: skip
 
 
 def name_of(value: float, over: str) -> str:
@@ -360,7 +272,7 @@ G2 = PaperFigure(
     "g2", "Sensitivity of ConvActually by depth, as images",
     SECTION + "fig 2: as depth increases the sensitivity E|∇f(x)·ê| is more and more concentrated at low frequencies, "
     "as the images' own variance is.",
-    maps(["ConvActually"], "depth"), ("CIFAR-10",), True,
+    maps(["ConvActually"], "depth", concentration), ("CIFAR-10",), True,
 )  # fmt: skip
 G3 = PaperFigure(
     "g3", "Sensitivity of ConvActually by depth, over the radius",
@@ -384,11 +296,11 @@ G6 = PaperFigure(
     "g6", "The exception: residual connections",
     SECTION + "fig 6: with residual connections the moments need not decrease: as the weights vanish the network "
     "becomes the identity, which is equally sensitive to all frequencies.",
-    curves("residual ConvActually", "depth"), ("CIFAR-10",), True,
+    residual, ("CIFAR-10",), True,
 )  # fmt: skip
 G7 = PaperFigure(
     "g7", "Sensitivity by weight decay, as images",
     SECTION + "fig 7: as λ increases the images of ConvActually (depth 4) and MyrtleCNN more and more closely resemble "
     "the statistics of the training images (fig 1c). Accuracies 52 to 67 % and 83 to 87 %.",
-    maps(["ConvActually", "MyrtleCNN"], "weight decay"), ("CIFAR-10",), True,
+    maps(["ConvActually", "MyrtleCNN"], "weight decay", resemblance), ("CIFAR-10",), True,
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -19,8 +20,9 @@ from benchmarks.papers.figure import Agreement, Findings, PaperFigure, Run
 from benchmarks.papers.learned import mean_correlation, ordered
 from benchmarks.papers.making import finished, make, make_all
 from benchmarks.papers.registry import FIGURES, chosen
-from benchmarks.papers.sensitivities import Case, exception, falling, radial_moment, trend
+from benchmarks.papers.sensitivities import exception, falling, radial_moment, trend
 from benchmarks.papers.sheet import Sheet
+from benchmarks.papers.sweeps import Case
 from lineardyn.fourier import radius
 
 # value, and whether the statement holds: what is the same on every machine. Trainings of seconds decide nothing.
@@ -230,9 +232,10 @@ def test_trend_and_its_verdicts():
     assert falling(steeper, "depth").holds is True
     assert falling(flat, "depth").holds is False
     assert falling(flat[:2] + flat[-2:], "depth").holds is None
-    assert exception(steeper, flat).holds is True
-    assert exception(steeper, flat).value > 1
-    assert exception(flat, steeper).holds is False
+    assert exception(steeper, flat, flat).holds is True
+    assert exception(steeper, flat, flat).value > 1
+    assert exception(flat, steeper, flat).holds is False
+    assert exception(steeper, flat, steeper).holds is False  # of ResNet
     assert "12 trainings" in falling(steeper, "depth").quantity
 
 
@@ -342,6 +345,33 @@ def test_training_goes_on_where_it_was_stopped(tmp_path):
     assert 0 <= accuracy(whole, images, targets, batch_size=7) <= 1
 
 
+@pytest.mark.torch
+def test_a_deep_training_goes_on_after_its_last_record(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    from benchmarks.papers import deep
+    from proofs_check.probes.tracking import Tracker
+
+    setting = replace(deep.SETTINGS["tiny"], n_steps=60, every=20)
+    data, record = deep.data_at("tiny"), Tracker.record
+    whole = deep.trained(setting, "ReLU", 0, data)
+    resumed = tmp_path / "a.pt"
+
+    def power_cut(self, step):
+        if step == 40:
+            raise KeyboardInterrupt
+        record(self, step)
+
+    monkeypatch.setattr(Tracker, "record", power_cut)
+    with pytest.raises(KeyboardInterrupt):
+        deep.trained(setting, "ReLU", 0, data, resumed)
+    monkeypatch.setattr(Tracker, "record", record)
+    assert resumed.exists()
+    # the start is another one: what comes out is what the checkpoint holds
+    parts = deep.trained(replace(setting, gain=2.0), "ReLU", 0, data, resumed)
+    assert not resumed.exists()
+    assert all(parts[name] == whole[name] for name in ("steps", "diagonal", "loss"))
+
+
 def test_a_case_has_a_name_of_its_own():
     names = {Case(m, d, w, s).key for m in ("a", "b") for d in (1, 2) for w in (1e-5, 1e-4) for s in (0, 1)}
     assert len(names) == 16
@@ -352,5 +382,6 @@ def test_the_gallery_is_what_lies_in_its_folder():
 
     assert gallery.PAGE.read_text(encoding="utf-8") == gallery.page(), "python -m benchmarks.papers.gallery"
     shown = {path.stem for path in gallery.FOLDER.glob("*.svg")}
-    assert shown == {path.stem for path in gallery.FOLDER.glob("*.json")}
+    kept = {path.stem for path in gallery.FOLDER.glob("*.trained.json")}
+    assert shown == {path.stem for path in gallery.FOLDER.glob("*.json")} - kept
     assert shown
