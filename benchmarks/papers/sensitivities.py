@@ -83,8 +83,17 @@ def exception(plain: Sweep, residual: Sweep, resnet: Sweep) -> Agreement:
         "Kendall's τ of depth and first moment: " + ", ".join(
             f"{tau:.2f} {name} (one-sided p = {p:.2g})"
             for (tau, _, p), name in zip(trends, ("with residual connections", "for ResNet"), strict=True)
-        ) + "." + too_few(few),
+        )
+        + f". From the smallest to the largest depth its median changes by {change(residual):+.0%} with residual "
+        f"connections, of which depth 1 has none yet, by {change(plain):+.0%} without, by {change(resnet):+.0%} for "
+        "ResNet." + too_few(few),
     )  # fmt: skip
+
+
+def change(sweep: Sweep) -> float:
+    """Of the median first moment, from the smallest to the largest value swept, in parts of the former."""
+    values, moments = np.array([value for value, _ in sweep]), np.array(first_moments(sweep))
+    return float(np.median(moments[values == values.max()]) / np.median(moments[values == values.min()]) - 1)
 
 
 def first_moments(sweep: Sweep) -> list[float]:
@@ -128,12 +137,15 @@ def resemblance(sweeps: Mapping[str, Sweep], over: str) -> Agreement:
     """The images of sensitivity grow more like the standard deviation of the data; the weakest of the sweeps."""
     tau, interval, p = min(resemblances(sweep) for sweep in sweeps.values())
     n = min(len(sweep) for sweep in sweeps.values())
+    likeness = [cell["resemblance"] for sweep in sweeps.values() for _, cell in sweep]
     moments = ", ".join(f"{falling(sweep, over).value:.2f} {model}" for model, sweep in sweeps.items())
     return Agreement(
         f"with {over} the image of sensitivity grows more like the standard deviation of the training images",
         f"Kendall's τ of {over} with Spearman's correlation of the two images", tau, interval, "95 %, bootstrap",
         decided(tau > 0 and p < 0.05, n),
-        f"{told_p(p, n)} The weaker of both models. Of the first radial moment τ is {moments}.",
+        f"{told_p(p, n)} The weaker of both models. The correlation, which counts the weakest frequencies as much as "
+        f"the strongest, is {min(likeness):.2f} to {max(likeness):.2f} throughout. Of the first radial moment τ is "
+        f"{moments}.",
     )  # fmt: skip
 
 
