@@ -81,6 +81,7 @@ def discovery(run: Run) -> Findings:
         (float(interval.low), float(interval.high)),
         "95 %, exact binomial",
         float(interval.low) > 0.5,
+        "".join(overfitting(r) for r in results),
     )
     pictures = [
         replace(p, caption=f"{r.dataset.title}. {p.caption}")
@@ -89,6 +90,18 @@ def discovery(run: Run) -> Findings:
     ]
     numbers = {r.dataset.name: r.numbers() for r in results}
     return Findings(numbers, agreement, setting_of(*results), [0], pictures)
+
+
+def overfitting(result: Learning) -> str:
+    """How far the test loss of each network has risen again at the end, where there are test images."""
+    losses = result.test_losses()
+    if losses is None:
+        return ""
+    rises = [f"{losses[key]['last'] / losses[key]['best'] - 1:.1%}" for key in learning.NETWORKS]
+    return (
+        f"{result.dataset.title}: at the end the test loss is {rises[0]} above its smallest value for the CNN, "
+        f"{rises[1]} for the fully connected network."
+    )
 
 
 def alignment(run: Run) -> Findings:
