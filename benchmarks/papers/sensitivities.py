@@ -11,7 +11,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from benchmarks.papers.figure import Agreement, Findings, PaperFigure, Run
-from benchmarks.papers.sweeps import SETTINGS, Sweep, cells, decay_cases, depth_cases, told
+from benchmarks.papers.sweeps import DECAY_DEPTH, SETTINGS, Sweep, cells, decay_cases, depth_cases, told
 from lineardyn.plots import plot_spectrum_images
 from lineardyn.plots.style import color, figure_for, styled
 from proofs_check.report.section import Picture
@@ -211,9 +211,21 @@ def residual(run: Run) -> Findings:
     models = ("residual ConvActually", "ConvActually", "ResNet")
     sweeps = {model: cells(run, depth_cases(run.scale, model)) for model in models}
     pictures = [p for model in models for p in pictures_of(model, sweeps[model], "depth")]
-    agreement = exception(sweeps["ConvActually"], sweeps["residual ConvActually"], sweeps["ResNet"])
+    decay = cells(run, decay_cases(run.scale, models[0]))
+    pictures += pictures_of(models[0], decay, "weight decay")
+    found = exception(sweeps["ConvActually"], sweeps["residual ConvActually"], sweeps["ResNet"])
+    agreement = replace(
+        found,
+        reason=f"{found.reason} With weight decay τ is {falling(decay, 'weight decay').value:.2f} with residual "
+        f"connections; the median changes by {change(decay):+.0%}.",
+    )
     numbers = {model: numbers_of(sweep) for model, sweep in sweeps.items()}
-    return Findings(numbers, agreement, told(run.scale, sweeps), range(SETTINGS[run.scale].seeds), pictures)
+    numbers["by weight decay"] = numbers_of(decay)
+    setting = told(run.scale, sweeps) + (
+        f" By weight decay: {len(decay)} trainings of depth {DECAY_DEPTH} in "
+        f"{sum(cell['seconds'] for _, cell in decay):.0f} s."
+    )
+    return Findings(numbers, agreement, setting, range(SETTINGS[run.scale].seeds), pictures)
 
 
 def pictures_of(model: str, sweep: Sweep, over: str) -> list[Picture]:

@@ -19,7 +19,7 @@ from lineardyn.fourier import fft2
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["SETTINGS", "Case", "Sweep", "cells", "decay_cases", "depth_cases", "told"]
+__all__ = ["DECAY_DEPTH", "SETTINGS", "Case", "Sweep", "cells", "decay_cases", "depth_cases", "told"]
 
 Floats = NDArray[np.float64]
 
