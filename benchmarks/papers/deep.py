@@ -77,7 +77,6 @@ def trained(setting: Setting, network: str, seed: int, data: Dataset, checkpoint
     from proofs_check.probes import track
 
     begin = time.process_time()
-
     (channels, size, _), outputs = data.images.shape[1:], data.targets.shape[1]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with torch.random.fork_rng():
@@ -154,7 +153,10 @@ def by_rank(times: dict[str, Floats], s: Floats) -> str:
             told.append(f"{np.median([f.statistic for f in found]):.2f} {name}")
     if not told:
         return "No mode is learned."
-    return f"By rank (Kendall's one-sided p < 0.05) in order: {seen} of {count} runs, median τ {', '.join(told)}."
+    return (
+        f"By rank (Kendall's one-sided p < 0.05; weaker, and not the criterion) in order: {seen} of {count} runs, "
+        f"median τ {', '.join(told)}."
+    )
 
 
 def leading(times: dict[str, Floats], s: Floats) -> str:

@@ -23,7 +23,6 @@ __all__ = ["DECAY_DEPTH", "SETTINGS", "Case", "Sweep", "cells", "decay_cases", "
 
 Floats = NDArray[np.float64]
 
-
 LOCAL = ("MyrtleCNN", "ResNet")
 MOMENTUM = 0.9
 
