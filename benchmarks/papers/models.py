@@ -14,6 +14,7 @@ __all__ = [
     "CircularConv2d",
     "ConvActually",
     "CyclicBottleneck",
+    "CyclicClassifier",
     "DeepLinear",
     "DeepReLU",
     "MyrtleCNN",
@@ -196,7 +197,9 @@ class Pooling(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Of images ``(N, C, H, W)``."""
-        return torch.fft.ifft2(torch.fft.fft2(images) * self.eigenvalues).real
+        size = images.shape[-2:]
+        half = self.eigenvalues[:, : size[1] // 2 + 1]
+        return torch.fft.irfft2(torch.fft.rfft2(images) * half, s=size)
 
 
 class CyclicBottleneck(nn.Sequential):
@@ -220,3 +223,26 @@ class CyclicBottleneck(nn.Sequential):
                 layers.append(nn.ReLU())
                 layers += [] if pooling is None else [Pooling(pooling)]
         super().__init__(*layers)
+
+
+class CyclicClassifier(nn.Sequential):
+    """``depth`` circular full-size convolutions, each with ReLU and pooling; the mean of each channel; a dense layer.
+
+    Images to K numbers that no translation changes [Wen & Jacot].
+    """
+
+    def __init__(
+        self,
+        depth: int,
+        channels: int,
+        *,
+        size: int,
+        inputs: int = 1,
+        outputs: int = 10,
+        pooling: torch.Tensor | None = None,
+    ) -> None:
+        layers: list[nn.Module] = []
+        for i in range(depth):
+            layers += [CircularConv2d(channels if i else inputs, channels, size), nn.ReLU()]
+            layers += [] if pooling is None else [Pooling(pooling)]
+        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, outputs))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from benchmarks.papers import cosines, covariance, deep, learned, sensitivities, shapes
+from benchmarks.papers import cosines, covariance, deep, digits, disentangling, learned, sensitivities, shapes
 from benchmarks.papers.figure import PaperFigure
 from lineardyn.errors import ArgumentError
 
@@ -29,6 +29,10 @@ FIGURES: dict[str, PaperFigure] = {
         sensitivities.G5,
         sensitivities.G6,
         sensitivities.G7,
+        digits.W1,
+        digits.W2,
+        disentangling.W3,
+        disentangling.W4,
     )
 }
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-__all__ = ["Recipe", "accuracy", "read_checkpoint", "train", "write_checkpoint"]
+__all__ = ["Recipe", "accuracy", "keep_state", "read_checkpoint", "resume_state", "train", "write_checkpoint"]
 
 Floats = NDArray[np.float64]
 
@@ -54,7 +54,7 @@ def train(
     x = torch.as_tensor(images, dtype=torch.float32)
     y = torch.as_tensor(targets.argmax(axis=1))
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
-    for epoch in range(_resume(checkpoint, parts, order, device), recipe.epochs):
+    for epoch in range(resume_state(checkpoint, parts, order, device), recipe.epochs):
         model.train()
         total = 0.0
         for batch in torch.randperm(len(x), generator=order).split(recipe.batch_size):
@@ -64,7 +64,7 @@ def train(
             optimizer.step()
             total += float(loss.detach()) * len(batch)
         schedule.step(total / len(x))
-        _keep(checkpoint, parts, order, epoch + 1)
+        keep_state(checkpoint, parts, order, epoch + 1)
     return model.eval()
 
 
@@ -96,7 +96,8 @@ def write_checkpoint(path: Path | None, state: dict[str, Any]) -> None:
     partial.replace(path)
 
 
-def _resume(path: Path | None, parts: dict[str, Any], order: torch.Generator, device: torch.device) -> int:
+def resume_state(path: Path | None, parts: dict[str, Any], order: torch.Generator, device: torch.device) -> int:
+    """Load parts and order where there is a checkpoint; how many epochs (or steps) are done."""
     kept = read_checkpoint(path, device)
     if kept is None:
         return 0
@@ -106,6 +107,7 @@ def _resume(path: Path | None, parts: dict[str, Any], order: torch.Generator, de
     return int(kept["epoch"])
 
 
-def _keep(path: Path | None, parts: dict[str, Any], order: torch.Generator, epoch: int) -> None:
+def keep_state(path: Path | None, parts: dict[str, Any], order: torch.Generator, epoch: int) -> None:
+    """Write the parts' states, the order's, and how many epochs (or steps) are done."""
     states = {name: part.state_dict() for name, part in parts.items()}
     write_checkpoint(path, {"epoch": epoch, "order": order.get_state(), **states})

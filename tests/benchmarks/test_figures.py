@@ -38,6 +38,10 @@ EXPECTED = {
     "s5": lambda v, low, high, holds: v > 0.8 and low > 0 and holds,
     "g1": lambda v, low, high, holds: low < v < high and abs(v - 2) < 0.1 and holds,
     "g6": lambda v, low, high, holds: low < v < high and v > 0,
+    "w1": lambda v, low, high, holds: 0.5 < low < v < high,
+    "w2": lambda v, low, high, holds: v == low == high == int(v) >= 0,  # one λ
+    "w3": lambda v, low, high, holds: 0.95 < v == low < high <= 1 and holds,
+    "w4": lambda v, low, high, holds: v == low < high <= 1 and not holds,
 }
 SHARES = ("statement", "quantity", "value", "interval", "interval_of", "holds", "text")
 
