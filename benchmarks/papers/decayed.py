@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,39 +25,68 @@ from benchmarks.papers.models import CircularConv2d, Pooling
 from benchmarks.papers.training import keep_state, resume_state
 from proofs_check.cbn import CyclicCNN
 
-__all__ = ["Decayed", "as_cyclic", "draw_weights", "loss_of", "operator_norm", "squared", "train_decayed", "train_kept"]
+__all__ = [
+    "Decayed", "Trained", "as_cyclic", "draw_weights", "loss_of", "operator_norm", "squared", "train_decayed",
+    "train_kept",
+]  # fmt: skip
 
 Floats = NDArray[np.float64]
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 RISE = 100
-"""Steps over which the rate of Adam rises; in the second half it falls as a cosine does from 0 to -1."""
+"""Steps over which the rate of Adam rises, before it falls along a half cosine."""
+BETAS = (0.9, 0.99)
+"""Of Adam: with 0.999 it remembers small gradients for so long that it leaps when λ begins to tell."""
 CHECKPOINTS = 10
 """Per training."""
 
 
 @dataclass(frozen=True)
 class Decayed:
-    """Adam; λ is 0 for a share ``free`` of the steps, then grows linearly to its value at the share ``full``.
+    """Adam; λ grows from a thousandth, geometrically, up to the share ``full`` of the steps, then stays.
 
-    With λ from the start these networks, which are deep and begin on a plateau, decay to 0 before they learn.
+    With all of λ from the start these networks, which are deep and begin on a plateau, decay to 0 before they learn.
     """
 
     weight_decay: float
     learning_rate: float
     batch_size: int
     n_steps: int
-    free: float = 0.0
-    full: float = 0.5
+    full: float = 0.6
 
     def decay(self, step: int) -> float:
         """λ at one step."""
-        return self.weight_decay * min(1.0, max(0.0, (step / self.n_steps - self.free) / (self.full - self.free)))
+        return self.weight_decay * 1000.0 ** -max(0.0, 1.0 - step / (self.full * self.n_steps))
 
     def rate(self, step: int) -> float:
         """Of Adam at one step."""
-        fall = min(1.0, 1.0 + math.cos(math.pi * step / self.n_steps))
+        fall = 0.5 * (1.0 + math.cos(math.pi * step / self.n_steps))
         return self.learning_rate * fall * min(1.0, (step + 1) / RISE)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model in evaluation mode, and the processor time of its training, over all its sessions."""
+
+    model: nn.Module
+    cpu_seconds: float
+
+
+class _Clock:
+    """Processor time since the start of a training that may have been stopped in between, as a part of it."""
+
+    def __init__(self) -> None:
+        self.begin = time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        return time.process_time() - self.begin
+
+    def state_dict(self) -> dict[str, float]:
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        self.begin = time.process_time() - state["seconds"]
 
 
 def squared(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
@@ -103,7 +133,7 @@ def train_decayed(
     loss: Loss = squared,
     checkpoint: Path | None = None,
     say: Callable[[str], None] = silent,
-) -> nn.Module:
+) -> Trained:
     """The model after training, float32, on the GPU where there is one; integer targets are left as they are.
 
     Batches are drawn with replacement. With ``checkpoint`` a run that was stopped goes on from its last tenth, to the
@@ -113,11 +143,12 @@ def train_decayed(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = draw_weights(build()).to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
+    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, betas=BETAS)
     order = torch.Generator().manual_seed(seed)
     x, y = torch.as_tensor(images, dtype=torch.float32, device=device), torch.as_tensor(targets, device=device)
     y = y.float() if y.is_floating_point() else y
-    parts, every = {"model": model, "optimizer": optimizer}, max(1, recipe.n_steps // CHECKPOINTS)
+    clock, every = _Clock(), max(1, recipe.n_steps // CHECKPOINTS)
+    parts = {"model": model, "optimizer": optimizer, "clock": clock}
     for step in range(resume_state(checkpoint, parts, order, device), recipe.n_steps):
         optimizer.param_groups[0]["lr"] = recipe.rate(step)
         batch = torch.randint(len(x), (recipe.batch_size,), generator=order).to(device)
@@ -129,7 +160,7 @@ def train_decayed(
             penalty = recipe.decay(step) * norm.item()
             say(f"step {step + 1} of {recipe.n_steps}: loss {fit.item():.4g}, λ‖θ‖² {penalty:.4g}")
             keep_state(checkpoint, parts, order, step + 1)
-    return model.eval()
+    return Trained(model.eval(), clock.seconds)
 
 
 def train_kept(
@@ -142,7 +173,7 @@ def train_kept(
     *,
     seed: int,
     loss: Loss = squared,
-) -> nn.Module:
+) -> Trained:
     """Train, or go on, or take what is kept: of the same model, recipe, seed and data, else it has another name."""
     with torch.random.fork_rng():
         about = hashlib.sha256(repr((build(), recipe, seed, torch.__version__)).encode())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks.papers.figure import Agreement, Findings, PaperFigure, Run
 from benchmarks.papers.kept import by_degree, coordinates, gathering, kept, middle, probe
-from benchmarks.papers.kept_pictures import layers_picture, plot_readings
+from benchmarks.papers.kept_pictures import cost_of, layers_picture, plot_readings
 from benchmarks.papers.scenes import Scenes, moving_ball, shape_times_pattern
 from lineardyn.plots import plot_images
 from proofs_check.cbn import CyclicCNN
@@ -30,6 +30,7 @@ ENOUGH = 0.95
 """R² from which on something is readable."""
 CARRIES = 0.1
 """R² of one frequency alone from which on it is said to carry a factor."""
+ALL, KEPT = "kept frequencies", "kept dimensions"
 SEED = 0
 
 
@@ -56,16 +57,16 @@ class Setting:
 
 
 PRODUCTS = {
-    "tiny": Setting(6, 8, 3, 400, 200, 150, 32, 0.02, 0.01),
-    "cpu": Setting(12, 16, 7, 4000, 2000, 2500, 32, 0.01, 0.002),
+    "tiny": Setting(6, 6, 3, 1000, 1000, 150, 32, 0.02, 0.01),
+    "cpu": Setting(8, 16, 6, 4000, 2000, 2500, 32, 0.005, 0.001),
     "full": Setting(28, 64, 9, 20000, 4000, 20000, 128, 0.02, 0.001),
 }
 BALLS = {
-    "tiny": Setting(6, 8, 3, 400, 200, 150, 32, 0.002, 0.01),
-    "cpu": Setting(8, 20, 7, 8000, 2000, 4000, 32, 0.003, 0.002),
+    "tiny": Setting(6, 6, 3, 1000, 1000, 150, 32, 0.02, 0.01),
+    "cpu": Setting(8, 20, 8, 8000, 2000, 4000, 32, 0.003, 0.001),
     "full": Setting(28, 64, 9, 40000, 4000, 40000, 128, 0.01, 0.001),
 }
-SEEN, NEXT, FASTEST = 2, 3, 0.15
+SEEN, NEXT, FASTEST = 2, 4, 0.25
 
 
 def linear_dimensions(targets: Floats, loss: float) -> int:
@@ -80,32 +81,42 @@ def linear_dimensions(targets: Floats, loss: float) -> int:
 
 
 def readings(net: CyclicCNN, train: Scenes, held: Scenes) -> dict[str, dict[str, Floats]]:
-    """R² of every factor, read from all that the middle layer keeps, "all", and from each frequency alone."""
-    parts, held_parts = (coordinates(net, scenes.images, net.depth // 2) for scenes in (train, held))
-    sources = {f"({u}, {v})": [(u, v)] for u, v in parts}
+    """R² of every factor, read from what the middle layer is given at the frequencies that it keeps.
+
+    ``ALL``, all channels; ``KEPT``, what its kept singular values let through; then all channels of each frequency.
+    """
+    layer = net.depth // 2
+    whole, narrow = (
+        [coordinates(net, scenes.images, layer, projected=projected) for scenes in (train, held)]
+        for projected in (False, True)
+    )
+    sources = {ALL: (whole, list(whole[0])), KEPT: (narrow, list(whole[0]))}
+    sources |= {f"({u}, {v})": (whole, [(u, v)]) for u, v in whole[0]}
     found = {}
-    for name, which in {"all": list(parts), **sources}.items():
+    for name, (parts, places) in sources.items():
         features, others = (
-            np.concatenate([p[f] for f in which], axis=1) if which else np.zeros((len(s.images), 0))
-            for p, s in ((parts, train), (held_parts, held))
+            np.concatenate([np.zeros((len(scenes.images), 0)), *(part[f] for f in places)], axis=1)
+            for part, scenes in zip(parts, (train, held), strict=True)
         )
         found[name] = {g: probe(features, y, others, held.factors[g]) for g, y in train.factors.items()}
     return found
 
 
 def readable(r2: Mapping[str, Mapping[str, Floats]], reason: str, *, tiny: bool) -> Agreement:
-    """The smallest R² of any factor, read from all."""
-    names, every = list(r2["all"]), np.concatenate(list(r2["all"].values()))
-    carried = {g: [w for w, row in r2.items() if w != "all" and row[g].mean() > CARRIES] for g in names}
-    told = "; ".join(f"{g} at {', '.join(places) or 'no frequency alone'}" for g, places in carried.items())
+    """The smallest R² of any factor, read from all channels of the kept frequencies."""
+    every, narrow = (np.concatenate(list(r2[name].values())) for name in (ALL, KEPT))
+    alone = {name: row for name, row in r2.items() if name not in (ALL, KEPT)}
+    carried = {g: [name for name, row in alone.items() if row[g].mean() > CARRIES] for g in r2[ALL]}
+    told = "; ".join(f"{g} at {', '.join(names) or 'no frequency alone'}" for g, names in carried.items())
     holds = bool(every.min() >= ENOUGH)
     return Agreement(
-        f"{' and '.join(names)} are readable from the bottleneck (R² ≥ {ENOUGH})",
-        "the smallest R² of a linear probe of what the middle layer keeps, on images that neither network nor probe "
-        "has seen,",
+        f"{' and '.join(carried)} are readable from the bottleneck (R² ≥ {ENOUGH})",
+        "the smallest R² of a linear probe of the middle layer's input at the frequencies that it keeps, on images "
+        "that neither network nor probe has seen,",
         float(every.min()), (float(every.min()), float(every.max())), f"least and largest of {len(every)} numbers",
         (holds or None) if tiny else holds,
-        f"{reason} Read alone: {told}.",
+        f"{reason} Through its kept singular values alone: {narrow.min():.3g} to {narrow.max():.3g}. One frequency "
+        f"(with its conjugate) carries {told}.",
     )  # fmt: skip
 
 
@@ -125,9 +136,9 @@ class Experiment:
         return (
             f"{self.told} {s.size} × {s.size} pixels on a torus, {s.n_train:,} images; {s.depth} circular layers of "
             f"{s.channels} channels with filters of full size, ReLU, no pooling; {s.n_steps:,} steps of Adam on "
-            f"Σ (f - y)² + λ‖θ‖², λ = {s.weight_decay:g} (grows from 0 in the first half), batches of {s.batch_size}, "
-            f"one seed. Probes: least squares on the training images, R² on {s.n_held:,} others. The paper's sizes, "
-            "images and rates are not known."
+            f"Σ (f - y)² + λ‖θ‖², λ = {s.weight_decay:g} (grows to this), batches of {s.batch_size}, "
+            f"one seed. Probes: least squares on {s.n_held:,} training images, R² on as many others. The paper's "
+            "sizes, images and rates are not known."
         )
 
 
@@ -152,25 +163,26 @@ def disentangled(name: str, experiment: Experiment) -> Callable[[Run], Findings]
     def measure(run: Run) -> Findings:
         setting = experiment.settings[run.scale]
         train, held = (experiment.scenes(setting.size, n, i) for i, n in enumerate((setting.n_train, setting.n_held)))
-        net, loss = trained(run, name, setting, train, held)
-        r2 = readings(net, train, held)
-        numbers = numbers_of(net, held, loss) | {
-            "r2": {w: {g: v.tolist() for g, v in row.items()} for w, row in r2.items()}
-        }
+        net, loss, seconds = trained(run, name, setting, train, held)
+        r2 = readings(net, train.first(setting.n_held), held)
+        numbers = (
+            {"cpu_seconds": seconds}
+            | numbers_of(net, held, loss)
+            | {"r2": {w: {g: v.tolist() for g, v in row.items()} for w, row in r2.items()}}
+        )
         reason = (
             f"Layer {net.depth // 2 + 1} of {net.depth} keeps {sum(numbers['kept_by_degree'])} dimensions; a linear "
             f"map as near to the targets has rank {numbers['linear_dimensions']} at least."
         )
         agreement = readable(r2, reason, tiny=run.scale == "tiny")
-        return Findings(
-            numbers, agreement, experiment.setting_of(run.scale), [SEED], pictures(experiment, net, held, r2)
-        )
+        told = f"{experiment.setting_of(run.scale)} {cost_of(seconds)}"
+        return Findings(numbers, agreement, told, [SEED], pictures(experiment, net, held, r2))
 
     return measure
 
 
-def trained(run: Run, name: str, setting: Setting, train: Scenes, held: Scenes) -> tuple[CyclicCNN, float]:
-    """The network, and its loss on held-out images."""
+def trained(run: Run, name: str, setting: Setting, train: Scenes, held: Scenes) -> tuple[CyclicCNN, float, float]:
+    """The network, its loss on held-out images, and the processor time of its training."""
     from benchmarks.papers.decayed import as_cyclic, loss_of, train_kept
     from benchmarks.papers.models import CyclicBottleneck
 
@@ -178,8 +190,8 @@ def trained(run: Run, name: str, setting: Setting, train: Scenes, held: Scenes) 
         channels = {"inputs": train.images.shape[1], "outputs": train.targets.shape[1]}
         return CyclicBottleneck(setting.depth, setting.channels, size=setting.size, **channels)
 
-    model = train_kept(run, name, build, train.images, train.targets, setting.recipe, seed=SEED)
-    return as_cyclic(model), loss_of(model, held.images, held.targets)
+    found = train_kept(run, name, build, train.images, train.targets, setting.recipe, seed=SEED)
+    return as_cyclic(found.model), loss_of(found.model, held.images, held.targets), found.cpu_seconds
 
 
 def numbers_of(net: CyclicCNN, held: Scenes, loss: float) -> dict[str, Any]:
@@ -203,8 +215,9 @@ def pictures(
     return [
         layers_picture(net),
         Picture(
-            "readings", f"R² of a linear probe on held-out images, mean over the numbers of each kind: of all that "
-            f"layer {net.depth // 2 + 1} keeps, and of each frequency alone (of ω and -ω, one).",
+            "readings",
+            f"R² of a linear probe of the input of layer {net.depth // 2 + 1} on held-out images, mean over "
+            "the numbers of each kind: of all kept frequencies, of the kept dimensions, of each frequency (and -ω).",
             lambda: plot_readings(means), "experiments",
         ),
         Picture("example", experiment.example, lambda: example(held, net(held.images[:1])[0]), "experiments"),

@@ -93,11 +93,12 @@ def gathering(net: CyclicCNN) -> Gathering:
     return Gathering(float(median), float(low), float(high), between, len(above), values.size)
 
 
-def coordinates(net: CyclicCNN, images: Floats, layer: int) -> dict[Frequency, Floats]:
-    r"""What one layer (from 0) reads through its kept singular values, ``(N, d)`` real, by frequency.
+def coordinates(net: CyclicCNN, images: Floats, layer: int, *, projected: bool = True) -> dict[Frequency, Floats]:
+    r"""What one layer (from 0) reads at the frequencies that it keeps, ``(N, d)`` real, by frequency.
 
-    ``v_i^* α̂_ω``, v_i the right singular vectors of ``Ŵ_ω`` that are kept, α the layer's input: one number each, two
-    (Re, Im) where ω ≠ -ω. Only one of ω and -ω is listed: the other is its conjugate.
+    ``v_i^* α̂_ω``, v_i the right singular vectors of ``Ŵ_ω`` that are kept, α the layer's input; not ``projected``: all
+    channels of ``α̂_ω``. One number each, two (Re, Im) where ω ≠ -ω. Only one of ω and -ω is listed: the other is its
+    conjugate.
     """
     hat = scipy.fft.fft2(net.activations(images)[layer], norm="ortho")
     counts, blocks = kept(net, layer), net.operator_blocks()[layer]
@@ -107,10 +108,11 @@ def coordinates(net: CyclicCNN, images: Floats, layer: int) -> dict[Frequency, F
         if place > mirror[place]:
             continue
         u, v = (int(i) for i in np.unravel_index(place, net.grid))
-        own = place == mirror[place]
-        # a block that is its own conjugate is real, and must have real singular vectors
-        right = np.linalg.svd(blocks[u, v].real if own else blocks[u, v])[2][: counts[u, v]]
-        read = hat[:, :, u, v] @ right.T
+        own, read = place == mirror[place], hat[:, :, u, v]
+        if projected:
+            # a block that is its own conjugate is real, and must have real singular vectors
+            right = np.linalg.svd(blocks[u, v].real if own else blocks[u, v])[2]
+            read = read @ right[: counts[u, v]].T
         found[_centred((u, v), net.grid)] = read.real if own else np.concatenate([read.real, read.imag], axis=1)
     return found
 

@@ -1,4 +1,4 @@
-"""Pictures that the bottleneck's figures share."""
+"""Pictures and words that the bottleneck's figures share."""
 
 from __future__ import annotations
 
@@ -17,9 +17,14 @@ from proofs_check.report.section import Picture
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["layers_picture", "plot_counts", "plot_gathering", "plot_readings"]
+__all__ = ["cost_of", "layers_picture", "plot_counts", "plot_gathering", "plot_readings"]
 
 Floats = NDArray[np.float64]
+
+
+def cost_of(seconds: float) -> str:
+    """In a sentence."""
+    return f"Trained in {seconds:.0f} s of processor time."
 
 
 def layers_picture(net: CyclicCNN) -> Picture:

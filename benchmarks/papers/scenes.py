@@ -32,6 +32,10 @@ class Scenes:
     targets: Floats
     factors: dict[str, Floats]
 
+    def first(self, n: int) -> Scenes:
+        """The first n."""
+        return Scenes(self.images[:n], self.targets[:n], {name: y[:n] for name, y in self.factors.items()})
+
 
 def stripes(size: int) -> Floats:
     """``χ (3, n, n)``: ``(-1)^i``, ``(-1)^j`` and ``(-1)^{i+j}``, the frequencies (n/2, 0), (0, n/2), (n/2, n/2).
