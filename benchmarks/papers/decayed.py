@@ -56,7 +56,7 @@ class Decayed:
 
     def decay(self, step: int) -> float:
         """λ at one step."""
-        return self.weight_decay * 1000.0 ** -max(0.0, 1.0 - step / (self.full * self.n_steps))
+        return self.weight_decay * math.pow(1000.0, -max(0.0, 1.0 - step / (self.full * self.n_steps)))
 
     def rate(self, step: int) -> float:
         """Of Adam at one step."""

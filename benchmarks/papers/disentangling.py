@@ -115,8 +115,8 @@ def readable(r2: Mapping[str, Mapping[str, Floats]], reason: str, *, tiny: bool)
         "that neither network nor probe has seen,",
         float(every.min()), (float(every.min()), float(every.max())), f"least and largest of {len(every)} numbers",
         (holds or None) if tiny else holds,
-        f"{reason} Through its kept singular values alone: {narrow.min():.3g} to {narrow.max():.3g}. One frequency "
-        f"(with its conjugate) carries {told}.",
+        f"{reason} Through its kept singular values alone: {narrow.min():.3g} to {narrow.max():.3g}. By frequency "
+        f"(ω with -ω): {told}.",
     )  # fmt: skip
 
 
@@ -146,14 +146,14 @@ PRODUCT = Experiment(
     PRODUCTS,
     lambda size, n, seed: shape_times_pattern(size, n, rng=seed),
     "Autoencoder of s·p: s = ½ + a cosine along each axis, p stripes or squares of one pixel, either sign;",
-    "Input, output, and their difference, of one held-out image.",
+    "Input, output, and their difference, of one held-out image, each on its own scale.",
 )
 BALL = Experiment(
     BALLS,
     lambda size, n, seed: moving_ball(size, n, n_seen=SEEN, n_next=NEXT, fastest=FASTEST, rng=seed),
     f"{SEEN} frames of a smooth ball are seen, the next {NEXT} predicted, up to {FASTEST:g} of the side a frame along "
     "each axis;",
-    f"One held-out ball: {SEEN} frames seen, {NEXT} predicted, and below what came.",
+    f"One held-out ball: the {SEEN} frames seen, what came, and what the network says.",
 )
 
 
@@ -217,7 +217,8 @@ def pictures(
         Picture(
             "readings",
             f"R² of a linear probe of the input of layer {net.depth // 2 + 1} on held-out images, mean over "
-            "the numbers of each kind: of all kept frequencies, of the kept dimensions, of each frequency (and -ω).",
+            "the numbers of each kind: of all kept frequencies, of the kept dimensions, of each frequency (and -ω). "
+            "A frequency that tells 1 number of 3 has ⅓.",
             lambda: plot_readings(means), "experiments",
         ),
         Picture("example", experiment.example, lambda: example(held, net(held.images[:1])[0]), "experiments"),
@@ -229,11 +230,10 @@ def example(held: Scenes, found: Floats) -> Figure:
     seen, wanted = held.images[0], held.targets[0]
     if len(seen) == len(wanted) == 1:
         return plot_images(np.stack([seen, found, found - wanted]), ["input", "output", "difference"])
-    blank = np.zeros_like(seen)
-    titles = [f"t = {t}" for t in range(1 - len(seen), 1)]
-    ahead = [f"{word}, t = {t}" for word in ("predicted", "came") for t in range(1, len(wanted) + 1)]
-    both = np.concatenate([seen, found, blank, wanted])[:, None]
-    return plot_images(both, [*titles, *ahead[: len(wanted)], *[""] * len(seen), *ahead[len(wanted) :]])
+    frames = np.concatenate([seen[:1], wanted, seen[1:], found])[:, None]
+    came, predicted = ([f"{word}, t = {t}" for t in range(1, NEXT + 1)] for word in ("came", "output"))
+    first, *others = (f"seen, t = {t}" for t in range(1 - SEEN, 1))
+    return plot_images(frames, [first, *came, *others, *predicted])
 
 
 W3 = PaperFigure(

@@ -47,7 +47,7 @@ def plot_gathering(nets: Mapping[str, CyclicCNN]) -> Figure:
     top = max(1.6, max(float(v.max()) for v in values.values()) + 0.05)
     edges = np.arange(0.0, top + 0.05, 0.05)
     for i, (name, v) in enumerate(values.items()):
-        ax.hist(v, edges, histtype="stepfilled", alpha=0.75, color=color(i, len(values)), label=name)
+        ax.hist(v, edges.tolist(), histtype="stepfilled", alpha=0.75, color=color(i, len(values)), label=name)
     ax.axvline(1.0, color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
     ax.axvline(HALF, color=FAINT, linewidth=1.0)
     ax.set_yscale("log")
@@ -62,11 +62,11 @@ def plot_gathering(nets: Mapping[str, CyclicCNN]) -> Figure:
 def plot_counts(counts: Mapping[str, Sequence[int]], xlabel: str) -> Figure:
     """Bars side by side: kept dimensions of each degree."""
     figure, ax = axes_for(None)
-    n = max(map(len, counts.values()))
+    n = max(int(np.flatnonzero(row).max(initial=0)) for row in counts.values()) + 1
     width = 0.8 / len(counts)
     for i, (name, row) in enumerate(counts.items()):
         x = np.arange(n) + (i - (len(counts) - 1) / 2) * width
-        bars = ax.bar(x, [*row, *[0] * (n - len(row))], 0.92 * width, color=color(i, len(counts)), label=name)
+        bars = ax.bar(x, [*row, *[0] * n][:n], 0.92 * width, color=color(i, len(counts)), label=name)
         ax.bar_label(bars, fontsize=8)
     ax.set_xticks(range(n))
     ax.set_xlabel(xlabel)
@@ -84,7 +84,15 @@ def plot_readings(rows: Mapping[str, Mapping[str, float]]) -> Figure:
     values = np.array([[row[name] for name in columns] for row in rows.values()])
     ax.imshow(np.clip(values, 0, 1), cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (i, j), value in np.ndenumerate(values):
-        ax.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=8, color="white" if value > 0.6 else INK)
+        ax.text(
+            j,
+            i,
+            f"{round(value, 2) + 0.0:.2f}",
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if value > 0.6 else INK,
+        )
     ax.set_xticks(range(len(columns)), columns)
     ax.set_yticks(range(len(rows)), list(rows), fontsize=8)
     ax.tick_params(length=0)

@@ -41,7 +41,7 @@ EXPECTED = {
     "w1": lambda v, low, high, holds: 0.5 < low < v < high,
     "w2": lambda v, low, high, holds: v == low == high == int(v) >= 0,  # one λ
     "w3": lambda v, low, high, holds: 0.95 < v == low < high <= 1 and holds,
-    "w4": lambda v, low, high, holds: v == low < high <= 1 and not holds,
+    "w4": lambda v, low, high, holds: 0.5 < v == low < high <= 1,
 }
 SHARES = ("statement", "quantity", "value", "interval", "interval_of", "holds", "text")
 
