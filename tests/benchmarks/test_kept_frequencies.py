@@ -120,6 +120,19 @@ def test_coordinates_leave_out_what_is_not_kept():
         np.testing.assert_allclose(every[0, 1][:, channel], hat.real, atol=1e-13)
 
 
+@pytest.mark.parametrize("shape", [(5, 5), (6, 4)])
+def test_coordinates_give_the_layers_output(shape):
+    """``‖ẑ_ω‖² = Σ_i s_i² |v_i^* α̂_ω|²`` where all that is not kept is 0: of fewer outputs than inputs."""
+    net = CyclicCNN.random(shape, (3, 4, 2), rng=1, scale=9.0)
+    images = np.random.default_rng(0).standard_normal((5, 3, *shape))
+    after = np.fft.fft2(net(images), norm="ortho")
+    for (u, v), part in coordinates(net, images, 1).items():
+        s = scaled(net, 1)[u, v]
+        squares = part.reshape(5, -1, 2) ** 2
+        assert s.min() > 0.5
+        np.testing.assert_allclose((squares.sum(axis=1) * s**2).sum(axis=1), (abs(after[:, :, u, v]) ** 2).sum(axis=1))
+
+
 def test_probe_is_least_squares_on_other_samples():
     generator = np.random.default_rng(0)
     x, held = generator.standard_normal((4000, 3)), generator.standard_normal((4000, 3))
