@@ -59,13 +59,14 @@ class Setting:
 PRODUCTS = {
     "tiny": Setting(6, 6, 3, 1000, 1000, 150, 32, 0.02, 0.01),
     "cpu": Setting(8, 16, 6, 4000, 2000, 2500, 32, 0.005, 0.001),
-    "full": Setting(28, 64, 9, 20000, 4000, 20000, 128, 0.02, 0.001),
+    "full": Setting(28, 64, 9, 20000, 4000, 30000, 128, 0.03, 1e-4),
 }
 BALLS = {
     "tiny": Setting(6, 6, 3, 1000, 1000, 150, 32, 0.02, 0.01),
     "cpu": Setting(8, 20, 8, 8000, 2000, 4000, 32, 0.003, 0.001),
-    "full": Setting(28, 64, 9, 40000, 4000, 40000, 128, 0.01, 0.001),
+    "full": Setting(28, 64, 9, 40000, 4000, 40000, 128, 0.03, 1e-4),
 }
+"""The rate falls as 1/n, λ grows as n: see the settings of :mod:`benchmarks.papers.digits`."""
 SEEN, NEXT, FASTEST = 2, 4, 0.25
 
 
