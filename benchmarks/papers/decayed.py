@@ -176,8 +176,9 @@ def train_kept(
 ) -> Trained:
     """Train, or go on, or take what is kept: of the same model, recipe, seed and data, else it has another name."""
     with torch.random.fork_rng():
-        about = hashlib.sha256(repr((build(), recipe, seed, torch.__version__)).encode())
-    for array in (images, targets):
+        model = build()
+    about = hashlib.sha256(repr((model, recipe, seed, torch.__version__)).encode())
+    for array in (images, targets, *(buffer.numpy() for buffer in model.buffers())):
         about.update(np.ascontiguousarray(array).tobytes())
     record = run.kept(f"{name}-{about.hexdigest()[:8]}")
     path = None if record is None else record.with_suffix(".pt")

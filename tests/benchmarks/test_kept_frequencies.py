@@ -318,8 +318,9 @@ def test_training_with_decay_goes_on_where_it_was_stopped(tmp_path):
     images = np.random.default_rng(0).standard_normal((20, 1, 4, 4))
     recipe = Decayed(1e-3, 0.01, 5, 20)
 
-    def build():
-        return CyclicBottleneck(2, 3, size=4)
+    def build(strength=0.3):
+        m = torch.as_tensor(pooling_eigenvalues((4, 4), "local", strength), dtype=torch.float32)
+        return CyclicBottleneck(2, 3, size=4, pooling=m)
 
     class Stopped(Exception):
         pass
@@ -337,6 +338,8 @@ def test_training_with_decay_goes_on_where_it_was_stopped(tmp_path):
     parts = train_decayed(build, images, images, recipe, seed=1, checkpoint=path)
     again = train_kept(Run("tiny", tmp_path, pytest.fail), "w", build, images, images, recipe, seed=1)  # no step
     other = train_kept(Run("tiny", tmp_path), "w", build, images + 1, images, recipe, seed=1)  # other data: anew
+    train_kept(Run("tiny", tmp_path), "w", lambda: build(0.2), images, images, recipe, seed=1)  # and other pooling
+    assert len(list(tmp_path.glob("w-*-tiny.trained.pt"))) == 3
     for a, b, c, d in zip(*(each.model.parameters() for each in (whole, parts, again, other)), strict=True):
         assert torch.equal(a, b)
         assert torch.equal(a, c)
