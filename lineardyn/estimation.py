@@ -15,7 +15,7 @@ from lineardyn.moments import SecondMoments, Statistics, is_coherent, modes_form
 from lineardyn.packed_rows import RowsInFile, RowsInMemory
 from lineardyn.sources import PIECE_BYTES, Source, slices
 
-__all__ = ["estimate"]
+__all__ = ["estimate", "sums_alone"]
 
 Floats = NDArray[np.float64]
 
@@ -38,6 +38,11 @@ def estimate(source: Source, form: str, store: str | os.PathLike[str] | None) ->
         return _averages(sum_images(source, "any" if form == "auto" else form, rows))
 
 
+def sums_alone(source: Source) -> SecondMoments:
+    """Σ^yx and the powers; no Σ^xx, in no form."""
+    return _averages(sum_images(source, "nothing", RowsInMemory(None)))
+
+
 def _exact_form(n: int, size: int) -> str:
     """Dense costs K·D² a right-hand side, samples 2·K·N·D."""
     return "dense" if size <= 2 * n and 8 * size**2 <= DENSE_BYTES else "samples"
@@ -45,7 +50,7 @@ def _exact_form(n: int, size: int) -> str:
 
 def _in_modes(source: Source) -> tuple[SecondMoments, bool]:
     """The modes form and whether it is exact, from a second pass for Σ^xx V."""
-    bare = _averages(sum_images(source, "nothing", RowsInMemory(None)))
+    bare = sums_alone(source)
     u, s, v = singular_modes(bare.sigma_yx)
     directions = v.reshape(len(s), -1)
     image, n, power = sum_projections(source, directions)

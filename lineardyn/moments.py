@@ -86,6 +86,7 @@ class SecondMoments:
         form: str = "auto",
         center: bool = False,
         store: str | os.PathLike[str] | None = None,
+        copy: bool = True,
     ) -> SecondMoments:
         """Second moments of ``images (N, C, H, W)`` and ``targets (N, K)``, or integer labels ``(N,)``.
 
@@ -103,6 +104,9 @@ class SecondMoments:
         store : path, optional
             With ``form="samples"``: the rows are written to this ``.npy`` file, whole or not at all, and mapped, so
             that they need not fit in memory. The file must stay; :meth:`save` refers to it.
+        copy : bool
+            False, with ``form="samples"``: no rows are made; each pass over the data reads ``images`` again, which must
+            stay as they are. What needs the rows themselves (gradient flow, training) makes them when it first does.
 
         Raises
         ------
@@ -117,7 +121,17 @@ class SecondMoments:
         """
         form = check_choice("form", form, FORMS)
         source = ArraySource.of(images, targets)
-        return _estimate(replace(source, mean=mean_image(source)) if center else source, form, store)
+        source = replace(source, mean=mean_image(source)) if center else source
+        if copy:
+            return _estimate(source, form, store)
+        if form != "samples" or store is not None:
+            raise ArgumentError(
+                f"copy is False with form={form!r} and store={store!r}, expected form='samples' and no store: no other "
+                f"form has rows that could be left where they are"
+            )
+        from lineardyn.images_in_place import MomentsInPlace
+
+        return MomentsInPlace.of(source)
 
     @staticmethod
     def from_batches(
@@ -207,6 +221,14 @@ class SecondMoments:
         """``(D,)``: how many frequencies each packed coordinate stands for, in the order of the packed rows."""
         return np.tile(self.half.weights, 2 * self.image_shape[0])
 
+    @property
+    def dense(self) -> bool:
+        """Whether Σ^xx is held as a matrix."""
+        return self.form == "dense"
+
+    def __copy__(self) -> SecondMoments:
+        return replace(self)
+
     def modes(self) -> Modes:
         """Singular value decomposition of Σ^yx, with ``d_α = v_αᵀ Σ^xx v_α``."""
         u, s, v = singular_modes(self.sigma_yx)
@@ -224,6 +246,17 @@ class SecondMoments:
         products *= self.statistics.gain
         applied: Floats = products @ rows
         return applied
+
+    def rows_in_single(self, places: NDArray[np.int64], *, every: int = 1) -> Iterator[NDArray[np.float32]]:
+        """Of every n-th packed row of the samples form the numbers at ``places``, in single precision, part by part.
+
+        Divided by ``⟨‖x‖²⟩^½``, so that they are of a size that single precision has.
+        """
+        stats = self.statistics
+        for part in self._row_parts():
+            chosen = stats.rows[part][-part.start % every :: every].take(places, axis=1)
+            chosen *= np.sqrt(self.n_samples * stats.gain[part][-part.start % every :: every, None] / self.image_power)
+            yield chosen.astype(np.float32)
 
     def losses(self, predictors: Floats) -> Floats:
         """``½⟨‖y - f(x)‖²⟩`` ``(T,)`` of packed predictors ``(T, K, D)``."""

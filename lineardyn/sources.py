@@ -88,12 +88,16 @@ class ArraySource:
 
     def pieces(self) -> Iterator[Piece]:
         """From the first image to the last, each loaded once."""
+        for first, images in self.loads():
+            yield Piece(images, self._rows(slice(first, first + len(images))), self.names[0], first)
+
+    def loads(self) -> Iterator[tuple[int, NDArray[Any]]]:
+        """The place of the first image, and the images, of each piece."""
         step = max(1, PIECE_BYTES // (8 * int(np.prod(self.shape))))
         for part in _parts(self.images, step):
             loaded = self._loaded(part)
             for inner in slices(len(loaded), step):
-                first = part.start + inner.start
-                yield Piece(loaded[inner], self._rows(slice(first, part.start + inner.stop)), self.names[0], first)
+                yield part.start + inner.start, loaded[inner]
 
     def check_complete(self) -> None:
         """The labels were checked at the door."""

@@ -190,6 +190,26 @@ def sweep(values, slope, gram, starts, curvatures, thresholds, jumps, depth, ran
 
 
 @njit(**JIT)
+def descend_blocks(
+    values, slope, gram, starts, curvatures, thresholds, jumps, depth, rank, channels, enough, most
+):  # fmt: skip
+    """Sweep until the sweeps to come, at the rate of the last two, would move by ``enough`` in all; how many it took.
+
+    All lines of G are there. Σ ℓ‖move‖² is what is counted.
+    """
+    formed, wanted = np.ones(thresholds.size, dtype=np.bool_), np.zeros(thresholds.size)
+    before = np.inf
+    for n in range(most):
+        moved = sweep(
+            values, slope, gram, starts, curvatures, thresholds, jumps, depth, rank, channels, formed, wanted
+        )  # fmt: skip
+        if moved == 0.0 or (moved < before < np.inf and moved * before <= enough * (before - moved)):
+            return n + 1
+        before = moved
+    return most
+
+
+@njit(**JIT)
 def half_objective(values, slope, cross, starts, thresholds, depth, channels, singular):
     """``h(V) = ½⟨V, slope - c⟩ + Σ_b u_b ‖Z_b‖_p^p``; ``singular (F, min(K, C))`` is overwritten."""
     total = 0.0

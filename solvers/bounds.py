@@ -92,12 +92,14 @@ def leaves_zero(problem: RegularizedProblem) -> bool:
     At depth ≥ 3 that goes below 0 where ``‖c_b‖/ℓ_b`` is beyond the jump of the prox with threshold ``u_b/ℓ_b``.
     """
     norms = problem.coordinates.singular_values(problem.quadratic.cross).max(axis=1)
+    if problem.depth == 1:
+        return bool(norms.any())
+    if problem.depth == 2:
+        return bool(np.any(norms > problem.thresholds * (1 + 16 * EPS)))
     steep = problem.quadratic.curvatures
     live = steep > 0
     ratios, p = problem.thresholds[live] / steep[live], problem.power
-    if problem.depth == 1:
-        return bool(norms.any())
-    jump = ratios if problem.depth == 2 else (2 - p) / (2 * (1 - p)) * (2 * (1 - p) * ratios) ** (1 / (2 - p))
+    jump = (2 - p) / (2 * (1 - p)) * (2 * (1 - p) * ratios) ** (1 / (2 - p))
     return bool(np.any(norms[live] / steep[live] > jump * (1 + 16 * EPS)))
 
 

@@ -18,7 +18,7 @@ from solvers.problem import RegularizedProblem, check_problem
 from solvers.result import Certificate
 from solvers.stationarity import Point
 
-__all__ = ["certify"]
+__all__ = ["certify", "certify_point"]
 
 CLOSE = 1e-5
 """Gap, relative to the objective, up to which a predictor is called the global minimum."""
@@ -85,7 +85,12 @@ def certify(problem: RegularizedProblem, predictor: ArrayLike, *, lower_bound: f
     'none'
     """
     check_problem(problem)
-    point = Point.of(problem, problem.pack(predictor))
+    return certify_point(Point.of(problem, problem.pack(predictor)), lower_bound)
+
+
+def certify_point(point: Point, lower_bound: float | None = None) -> Certificate:
+    """:func:`certify` of a predictor that is known to be one of the problem."""
+    problem = point.problem
     residual, value = point.residual, point.objective
     off = _beyond_rank(point)
     if off:  # no predictor of the problem: its objective may be below the minimum

@@ -38,7 +38,9 @@ def _ridge_gap(point: Point) -> float:
 
 
 def _norm_gap(point: Point) -> float:
-    norms = np.linalg.svd(point.slope_blocks, compute_uv=False)[:, 0]
+    blocks = point.slope_blocks
+    vectors = min(blocks.shape[1:]) == 1  # whose norm is their one singular value
+    norms = np.linalg.norm(blocks, axis=(1, 2)) if vectors else np.linalg.svd(blocks, compute_uv=False)[:, 0]
     widest = float((norms / point.problem.thresholds).max())
     along = np.sum(point.blocks.real * point.slope_blocks.real + point.blocks.imag * point.slope_blocks.imag, (1, 2))
     scale = 1.0 + float(along.sum()) / point.loss if point.loss > 0 else 0.0

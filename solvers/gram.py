@@ -37,7 +37,7 @@ class Gram:
 
     def __init__(self, moments: SecondMoments, coordinates: Coordinates) -> None:
         self.moments, self.coordinates = moments, coordinates
-        self.formed = np.full(coordinates.n_blocks, moments.statistics.dense)
+        self.formed = np.full(coordinates.n_blocks, moments.dense)
 
     @cached_property
     def lines(self) -> Floats:

@@ -29,6 +29,10 @@ class Iterate:
         How it ended, and in words.
     stats : dict
         Counts and seconds.
+    slope : (K, D), optional
+        ``V G - c`` there, where it was taken from the data.
+    curvatures : (F,), optional
+        ℓ_b of the blocks that the solver met, else NaN.
     """
 
     values: NDArray[np.float64]
@@ -36,6 +40,8 @@ class Iterate:
     status: Status
     message: str
     stats: dict[str, Any] = field(default_factory=dict)
+    slope: NDArray[np.float64] | None = None
+    curvatures: NDArray[np.float64] | None = None
 
     @property
     def converged(self) -> bool:

@@ -222,19 +222,14 @@ class RegularizedProblem:
             gradient = slope + self.lam * values
             return 0.5 * float(np.vdot(gradient, gradient)) / self.lam
         cross, power = self.quadratic.cross, self.quadratic.target_power
-        largest = self.coordinates.singular_values(slope).max(axis=1)
-        steep = largest > 0
-        feasible = float(np.min(self.thresholds[steep] / largest[steep], initial=np.inf))
+        steepest = float((self.coordinates.singular_values(slope).max(axis=1) / self.thresholds).max())
         square = power + float(np.vdot(values, slope - cross))
         product = power - float(np.vdot(cross, values))
-        curved = max(square, np.finfo(float).tiny)  # the residual of an interpolation is round-off, of either sign
-        scale = min(max(product / curved, -feasible), feasible)
-        bound = scale * product - 0.5 * scale**2 * curved
-        return 0.5 * square + self.half_penalty(values) - bound
+        return norm_gap(square, product, self.half_penalty(values), steepest)
 
-    def objective_of(self, values: Floats) -> float:
-        """The objective of coordinates ``(K, D)``."""
-        return self.quadratic.loss(values) + self.penalty_of(values)
+    def objective_of(self, values: Floats, slope: Floats | None = None) -> float:
+        """The objective of coordinates ``(K, D)``, whose slope ``VG - c`` may be known."""
+        return self.quadratic.loss(values, slope) + self.penalty_of(values)
 
     def pack(self, predictor: ArrayLike, *, name: str = "predictor") -> Floats:
         """Coordinates ``(K, D)`` of a predictor ``(H, W, K, C)``, which must be that of a real function."""
@@ -258,6 +253,14 @@ class RegularizedProblem:
     def unpack(self, values: Floats) -> Complexes:
         """The predictor ``(H, W, K, C)`` of coordinates ``(K, D)``."""
         return self.coordinates.unpack(values)
+
+
+def norm_gap(square: float, product: float, half_penalty: float, steepest: float) -> float:
+    """:meth:`RegularizedProblem.half_gap` at depth 2 of ``⟨‖ρ‖²⟩``, ``⟨y, ρ⟩`` and the largest ``‖slope_b‖/u_b``."""
+    feasible = 1.0 / steepest if steepest > 0 else np.inf
+    curved = max(square, np.finfo(float).tiny)  # the residual of an interpolation is round-off, of either sign
+    scale = min(max(product / curved, -feasible), feasible)
+    return 0.5 * square + half_penalty - (scale * product - 0.5 * scale**2 * curved)
 
 
 def check_problem(problem: RegularizedProblem) -> None:

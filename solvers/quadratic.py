@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from lineardyn.errors import ArgumentError
 from lineardyn.moments import SecondMoments
 from solvers.coordinates import Coordinates, coordinates
+from solvers.gram import SILENT as ROUND_OFF
 from solvers.gram import Gram
 
 __all__ = ["Quadratic", "quadratic"]
@@ -102,17 +104,22 @@ class Quadratic:
             if self.n_rows == columns.size:
                 all_of_it: Floats = values @ self.gram
                 return all_of_it
+        return self.apply_data(values)
+
+    def apply_data(self, values: Floats) -> Floats:
+        """The same by the statistics, whatever lines of G are there: all of ``(..., D)`` in one pass over the rows."""
         packed = np.zeros((*values.shape[:-1], len(self.moments.weights)))
-        packed[..., columns.order] = values * columns.scales
-        return columns.take(self.moments.apply(packed))
+        packed[..., self.coordinates.order] = values * self.coordinates.scales
+        return self.coordinates.take(self.moments.apply(packed))
 
     def gradient(self, values: Floats) -> Floats:
         """``V G - cross``, half the gradient of the loss."""
         return self.apply(values) - self.cross
 
-    def loss(self, values: Floats) -> float:
-        """``⟨‖y - V x‖²⟩`` of ``(K, D)``."""
-        loss = self.target_power + float(np.vdot(values, self.gradient(values) - self.cross))
+    def loss(self, values: Floats, slope: Floats | None = None) -> float:
+        """``⟨‖y - V x‖²⟩`` of ``(K, D)``, whose ``slope = V G - cross`` need not be computed where it is known."""
+        slope = self.gradient(values) if slope is None else slope
+        loss = self.target_power + float(np.vdot(values, slope - self.cross))
         if loss > CANCELLED * self.target_power:
             return loss
         packed = self.coordinates.put(values)
@@ -120,7 +127,7 @@ class Quadratic:
 
     def check_semidefinite(self) -> None:
         """Refuse a Σ^xx with an eigenvalue below round-off, which no average ⟨x xᵀ⟩ has."""
-        if not self.moments.statistics.dense or self.__dict__.get("checked"):
+        if not self.moments.dense or self.__dict__.get("checked"):
             return
         gram = self.gram
         slack = len(gram) * np.finfo(float).eps * float(np.trace(gram))
@@ -149,7 +156,18 @@ def quadratic(moments: SecondMoments) -> Quadratic:
         columns = coordinates(moments.image_shape)
         cross = columns.take(moments.pack(moments.sigma_yx))
         # a copy (of names, not of arrays): a value that held its own key would keep it alive for ever
-        made = _made[moments] = Quadratic(replace(moments), columns, cross)
-        if columns.size <= LARGEST_GRAM:
+        made = _made[moments] = Quadratic(copy(moments), columns, cross)
+        if columns.size <= LARGEST_GRAM and _may_be_round_off(made):
             cross[:, ~made.lines.seen] = 0.0  # round-off, which predictors would follow
     return made
+
+
+def _may_be_round_off(loss: Quadratic) -> bool:
+    """Whether a column of Σ^yx may be all that round-off left of nothing.
+
+    By Cauchy and Schwarz ``‖c_j‖² ≤ ⟨‖y‖²⟩ G_jj``: a column with correlations is one that images have, and no powers
+    need be computed to know.
+    """
+    squares = np.sum(loss.cross**2, axis=0)
+    least = ROUND_OFF * loss.target_power * loss.moments.image_power
+    return bool(np.any(squares[loss.cross.any(axis=0)] <= least))

@@ -15,7 +15,7 @@ from lineardyn.errors import ArgumentError, ComputationError, Status
 from lineardyn.progress import progress_bar
 from lineardyn.validation import Rng, as_generator, check_choice, check_count, check_number
 from solvers.bounds import lambda_max, leaves_zero
-from solvers.certificates import certify
+from solvers.certificates import certify, certify_point
 from solvers.closed_form import diagonal, ridge
 from solvers.closed_form.diagonal import is_diagonal
 from solvers.conic import Conic
@@ -26,13 +26,15 @@ from solvers.oracle import Exhaustive, count_alive
 from solvers.problem import RegularizedProblem, check_problem
 from solvers.proximal import Proximal
 from solvers.quadratic import LARGEST_GRAM
-from solvers.result import Solution
+from solvers.result import Certificate, Solution
 from solvers.search import descend, search
 from solvers.starts import starts
+from solvers.stationarity import Point
 
 __all__ = ["METHODS", "choose", "solve", "to_solution"]
 
 Floats = NDArray[np.float64]
+Complexes = NDArray[np.complex128]
 CERTIFIED = 12
 """Frequencies up to which "auto" proves its answer."""
 PATIENCE = 10.0
@@ -139,7 +141,7 @@ def choose(problem: RegularizedProblem) -> tuple[str, str]:
         return "ridge", "a single layer has a closed form"
     if not leaves_zero(problem) and problem.lam >= lambda_max(problem):
         return "zero", "λ ≥ lambda_max(problem): the predictor 0 is the minimum"
-    if problem.quadratic.moments.statistics.dense and is_diagonal(problem):
+    if problem.quadratic.moments.dense and is_diagonal(problem):
         return "diagonal", "Σ^xx is diagonal in frequency, which has a closed form"
     if problem.coordinates.size > LARGEST_GRAM:
         return "proximal", f"more than {LARGEST_GRAM} coefficients: Σ^xx is applied, not formed"
@@ -156,9 +158,9 @@ def to_solution(problem: RegularizedProblem, end: Iterate, method: str, seconds:
     stats: dict[str, Any] = {"n_iterations": end.n_iterations, "seconds": seconds} | end.stats
     solution = Solution(
         predictor=predictor,
-        objective=problem.objective_of(end.values),
+        objective=problem.objective_of(end.values, end.slope),
         penalty=problem.penalty_of(end.values),
-        prove=partial(certify, problem, predictor, lower_bound=stats.pop("lower_bound", None)),
+        prove=partial(_prove, problem, predictor, end, stats.pop("lower_bound", None)),
         status=end.status,
         message=f"{method}: {end.message}",
         depth=problem.depth,
@@ -169,6 +171,13 @@ def to_solution(problem: RegularizedProblem, end: Iterate, method: str, seconds:
     if throw and end.status is not Status.SUCCESS:
         raise ComputationError(end.status, f"{end.status.value} [{solution.message}]", solution)
     return solution
+
+
+def _prove(problem: RegularizedProblem, predictor: Complexes, end: Iterate, lower_bound: float | None) -> Certificate:
+    """The certificate; what passes over the data have already given is not computed again."""
+    if end.slope is None:
+        return certify(problem, predictor, lower_bound=lower_bound)
+    return certify_point(Point.of(problem, end.values, slope=end.slope, curvatures=end.curvatures), lower_bound)
 
 
 def _certified(problem: RegularizedProblem, settings: Settings) -> Iterate:
@@ -185,7 +194,9 @@ def _exhaustive(problem: RegularizedProblem, settings: Settings) -> Iterate:
 
 
 def _zero(problem: RegularizedProblem, settings: Settings) -> Iterate:
-    return Iterate(np.zeros_like(problem.quadratic.cross), 0, Status.SUCCESS, "nothing is learned at this weight decay")
+    message, cross = "nothing is learned at this weight decay", problem.quadratic.cross
+    unknown = np.full(problem.coordinates.n_blocks, np.nan)
+    return Iterate(np.zeros_like(cross), 0, Status.SUCCESS, message, slope=-cross, curvatures=unknown)
 
 
 def _ridge(problem: RegularizedProblem, settings: Settings) -> Iterate:

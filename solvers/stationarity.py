@@ -56,8 +56,14 @@ class Point:
     vh: Complexes
 
     @staticmethod
-    def of(problem: RegularizedProblem, values: Floats) -> Point:
-        """The predictor with coordinates ``(K, D)``, less what is round-off in it."""
+    def of(
+        problem: RegularizedProblem, values: Floats, *, slope: Floats | None = None, curvatures: Floats | None = None
+    ) -> Point:
+        """The predictor with coordinates ``(K, D)``, less what is round-off in it.
+
+        ``slope = VG - c`` and ℓ of some blocks (NaN: of others), where passes over the data have given them, are not
+        computed again.
+        """
         blocks = problem.coordinates.blocks(values)
         n, k, c = blocks.shape
         u, vh = np.empty((n, k, k), complex), np.empty((n, c, c), complex)
@@ -67,7 +73,12 @@ class Point:
             u[where], s[where], vh[where] = _svd(part[where])
         s[s <= ZERO * s.max(initial=0.0)] = 0.0
         m = s.shape[1]
-        return Point(problem, (u[:, :, :m] * s[:, None, :]) @ vh[:, :m], u, s, vh)
+        point = Point(problem, (u[:, :, :m] * s[:, None, :]) @ vh[:, :m], u, s, vh)
+        if slope is not None:
+            point.__dict__["slope"] = -slope
+        if curvatures is not None:
+            point.__dict__["steepness"] = np.where(np.isnan(curvatures), point.least_steepness, curvatures)
+        return point
 
     @cached_property
     def values(self) -> Floats:
@@ -92,7 +103,7 @@ class Point:
     @cached_property
     def loss(self) -> float:
         """``⟨‖y - Vx‖²⟩``."""
-        return self.problem.quadratic.loss(self.values)
+        return self.problem.quadratic.loss(self.values, -self.slope)
 
     @cached_property
     def penalties(self) -> Floats:
@@ -113,6 +124,15 @@ class Point:
     def steepness(self) -> Floats:
         """``(F,)``: ℓ_b."""
         return _of_blocks(self.problem.quadratic).steepness
+
+    @property
+    def least_steepness(self) -> Floats:
+        """``(F,)``, at most ℓ_b: ``‖⟨ρ xᵀ⟩_b‖² ≤ ⟨‖ρ‖²⟩ ℓ_b`` for the residual ρ = y - Vx; 1 where that is 0.
+
+        A block at zero moves by ``(‖A_b‖ - u_b)²/ℓ_b``, if at all: taken for ℓ_b this makes the residual no smaller.
+        """
+        squares = np.sum(np.abs(self.slope_blocks) ** 2, axis=(1, 2))
+        return np.divide(squares, self.loss, out=np.ones_like(squares), where=(squares > 0) & (self.loss > 0))
 
     @cached_property
     def proximal_step(self) -> Complexes:

@@ -16,7 +16,7 @@ def statistics(problem: Regression, form: str = "auto") -> SecondMoments:
     """Made anew: nothing is kept from one timed call to the next."""
     from lineardyn import SecondMoments
 
-    return SecondMoments.from_data(problem.images, problem.targets, form=form)
+    return SecondMoments.from_data(problem.images, problem.targets, form=form, copy=form != "samples")
 
 
 def problem_from_images(problem: Regression, depth: int, lam: float) -> RegularizedProblem:
