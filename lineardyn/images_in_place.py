@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 
 from lineardyn.estimation import estimate, sums_alone
 from lineardyn.moments import SecondMoments, Statistics
-from lineardyn.sources import ArraySource
+from lineardyn.sources import ArraySource, slices
 
 __all__ = ["MomentsInPlace"]
 
 Floats = NDArray[np.float64]
+PART_BYTES = 2**23
+"""Of images in one product: few sums of products, but for a loaded chunk or a mean taken off no more memory."""
+AT_ONCE = 128
+"""Images that are transformed at once: their spectra stay in the cache."""
 
 
 class MomentsInPlace(SecondMoments):
@@ -54,7 +58,7 @@ class MomentsInPlace(SecondMoments):
         return estimate(self.source, "samples", None)
 
     @cached_property
-    def statistics(self) -> Statistics:  # type: ignore[override]
+    def statistics(self) -> Statistics:
         """Made when first asked for."""
         return self.stored().statistics
 
@@ -79,14 +83,21 @@ class MomentsInPlace(SecondMoments):
 
     def rows_in_single(self, places: NDArray[np.int64], *, every: int = 1) -> Iterator[NDArray[np.float32]]:
         """Transformed in single precision, too."""
-        scale = self.image_power**-0.5
+        scale, rows = self.image_power**-0.5, np.empty((0, len(places)), dtype=np.float32)
+        # written over again and again: fresh memory costs more than what is done with it
+        narrow = np.empty((AT_ONCE, *self.image_shape), dtype=np.float32)
         for _, x in self._parts(every):
-            narrow = (x * scale).astype(np.float32)
-            yield self.half.select_images(narrow.reshape(-1, *self.image_shape), places)
+            if len(rows) < len(x):
+                rows = np.empty((len(x), len(places)), dtype=np.float32)
+            for part in slices(len(x), AT_ONCE):
+                images = x[part].reshape(-1, *self.image_shape)
+                scaled = np.multiply(images, scale, out=narrow[: len(images)], casting="same_kind")
+                self.half.select_images(scaled, places, rows[part])
+            yield rows[: len(x)]
 
     def _parts(self, every: int = 1) -> Iterator[tuple[slice, Floats]]:
         """Every n-th image, ``(n, C·P)``, a view where it can be, and where a piece of all of them stands."""
-        for first, piece in self.source.loads():
+        for first, piece in self.source.loads(PART_BYTES):
             images = np.asarray(piece[-first % every :: every], dtype=np.float64)
             x = images.reshape(len(images), -1)
             yield slice(first, first + len(piece)), x if self.source.mean is None else x - self.source.mean.ravel()

@@ -34,6 +34,8 @@ __all__ = ["SecondMoments", "Statistics"]
 
 Floats = NDArray[np.float64]
 FORMS = ("auto", "modes", "dense", "samples")
+LARGEST_PRODUCT = 2**24
+"""Products of predictors with rows that are held at once."""
 COHERENT = 1e-12
 """Largest defect of ``Σ^xx = V D Vᵀ``, relative to the trace, at which ``form="auto"`` takes the modes form."""
 
@@ -241,16 +243,21 @@ class SecondMoments:
         if self.statistics.dense:
             dense: Floats = weighted @ self.statistics.matrix
             return dense
-        rows = self.statistics.rows
-        products = weighted @ rows.T
-        products *= self.statistics.gain
-        applied: Floats = products @ rows
-        return applied
+        rows, gain = self.statistics.rows, self.statistics.gain
+        if weighted.size * len(rows) <= LARGEST_PRODUCT * len(self.weights):
+            products = weighted @ rows.T
+            products *= gain
+            applied: Floats = products @ rows
+            return applied
+        total = np.zeros_like(weighted)
+        for part in self._row_parts():
+            total += ((weighted @ rows[part].T) * gain[part]) @ rows[part]
+        return total
 
     def rows_in_single(self, places: NDArray[np.int64], *, every: int = 1) -> Iterator[NDArray[np.float32]]:
         """Of every n-th packed row of the samples form the numbers at ``places``, in single precision, part by part.
 
-        Divided by ``⟨‖x‖²⟩^½``, so that they are of a size that single precision has.
+        They are divided by ``⟨‖x‖²⟩^½``, to be of a size that single precision has. The next part may overwrite one.
         """
         stats = self.statistics
         for part in self._row_parts():

@@ -20,10 +20,12 @@ from solvers.iterate import Iterate
 from solvers.problem import RegularizedProblem
 from solvers.working_set import WorkingSet
 
-__all__ = ["lasso_path"]
+__all__ = ["lasso_path", "suits"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+MANY = 2
+"""Images for each coefficient: with fewer, single precision says too little of the smallest eigenvalues of Σ^xx."""
 REHEARSED, IMAGES = 32, 1024
 """Frequencies of the rehearsal, those that the targets correlate with most; images, many times their columns."""
 NEAR = 0.95
@@ -32,17 +34,37 @@ INSIDE = 0.1
 """Share of the tolerance that the gap on the working set must reach: the pass over the data adds to it."""
 SETTLED = 1e-3
 """Of the tolerance: what the sweeps to come may move when the gap is first looked at."""
-LOOKS, SWEEPS = 6, 3000
-"""Looks at the gap inside a descent, and sweeps between them, before it is left to the next pass over the data."""
+LOOKS, SWEEPS = 5, 300
+"""Looks at the gap inside a descent, and sweeps between them; problems that need more have faster ways."""
 ROUNDS = 8
-"""Passes over the data with all λ; what they leave goes to coordinate descent on lines of Σ^xx itself."""
+"""Passes over the data with all λ."""
+EPS = float(np.finfo(float).eps)
+"""Of ⟨‖y‖²⟩: no gap is known better."""
 PROGRESS = 0.5
 """Of the largest gap, that a pass without new frequencies must leave at most: else the model is not good enough."""
 
 
+def suits(problem: RegularizedProblem) -> bool:
+    """Whether there are many more images than coefficients, and no Σ^xx yet."""
+    many = problem.moments.n_samples >= MANY * problem.coordinates.size
+    return problem.convex and problem.depth == 2 and problem.moments.form == "samples" and many
+
+
 def lasso_path(problems: Sequence[RegularizedProblem], *, tol: float) -> list[Iterate]:
-    """The minimum at each λ, which descend; relative duality gap ``tol``. All λ of one problem of depth 2."""
-    return _Together(problems, tol).run()
+    """The minimum at each λ, which descend, to a relative duality gap ``tol``; one problem of depth 2.
+
+    What the model of Σ^xx is not good enough for goes to coordinate descent on Σ^xx itself.
+    """
+    together = _Together(problems, tol)
+    together.run()
+    ends: list[Iterate] = []
+    for i, problem in enumerate(problems):
+        if together.solved[i]:
+            ends.append(together.end(i))
+        else:
+            start = together.values[i] if np.isfinite(together.gaps[i]) or not ends else ends[-1].values
+            ends.append(Coordinate().solve(problem, start, tol=tol))
+    return ends
 
 
 class _Together:
@@ -53,23 +75,28 @@ class _Together:
         self.values = np.zeros((len(problems), *self.quadratic.cross.shape))
         self.slopes = np.tile(-self.quadratic.cross, (len(problems), 1, 1))
         self.gaps, self.sweeps = np.full(len(problems), np.inf), np.zeros(len(problems), dtype=int)
-        self.solved = np.zeros(len(problems), dtype=bool)
+        self.solved, self.stuck = np.zeros(len(problems), dtype=bool), False
         self.working_set = WorkingSet.empty(self.quadratic)
 
-    def run(self) -> list[Iterate]:
-        every = np.arange(len(self.problems))
-        fresh, pending = self.rehearsed(every[-1]), every
-        while len(fresh):
-            self.working_set = self.working_set.grown(fresh)
-            fresh = self.advance(every[-1:])
+    def run(self) -> None:
+        """Until all are solved, or come no closer."""
+        last, pending = np.array([len(self.problems) - 1]), np.arange(len(self.problems))
+        self.grow(self.rehearsed(last[0]))
+        self.grow(self.advance(last))
+        self.stuck = False  # the smallest λ is the hardest
         for _ in range(ROUNDS):
             before = self.gaps[pending].max()
             fresh = self.advance(pending)
             pending = np.flatnonzero(~self.solved)
-            if not len(pending) or not (len(fresh) or self.gaps[pending].max() <= PROGRESS * before):
-                break
+            closer = len(fresh) or self.gaps[pending].max(initial=0.0) <= PROGRESS * before
+            if not len(pending) or self.stuck or not closer:
+                return
+            self.grow(fresh)
+
+    def grow(self, fresh: Integers) -> None:
+        """Take these frequencies into the working set."""
+        if len(fresh):
             self.working_set = self.working_set.grown(fresh)
-        return [self.end(i) for i in every]
 
     def rehearsed(self, i: int) -> Integers:
         """The frequencies that this λ is likely to use."""
@@ -77,62 +104,66 @@ class _Together:
         some = max(1, self.quadratic.moments.n_samples // IMAGES)
         model = WorkingSet.empty(self.quadratic).grown(first, every=some)
         values, _, _ = self.descend(model, i, self.values[i], self.slopes[i])
-        self.slopes[i] = self.quadratic.apply_data(values) - self.quadratic.cross
-        likely = np.flatnonzero(self.steepness(i) > NEAR)
-        self.slopes[i] = -self.quadratic.cross
-        return likely
+        slope = self.quadratic.apply_data(values) - self.quadratic.cross
+        return np.flatnonzero(self.steepness(i, slope) > NEAR)
 
     def advance(self, which: Integers) -> Integers:
-        """Descend at these λ, then one pass over the data; the frequencies that the working set lacks."""
-        start: tuple[Floats, Floats] | None = None
-        for i in which:
-            seen = np.isfinite(self.gaps[i]) or start is None
-            values, slope = (self.values[i], self.slopes[i]) if seen else start
-            values, slope, sweeps = self.descend(self.working_set, i, values, slope)
-            self.values[i], start = values, (values, slope)
-            self.sweeps[i] += sweeps
+        """Descend at these λ, then one pass over the data; the frequencies that the working set lacks.
+
+        The first time a λ starts from its neighbour, then from where it is. Where one gets stuck, smaller ones would.
+        """
+        values, slope = self.values[which[0]], self.slopes[which[0]]
+        for n, i in enumerate(which):
+            if np.isfinite(self.gaps[i]):
+                values, slope = self.values[i], self.slopes[i]
+            values, slope, arrived = self.descend(self.working_set, i, values, slope)
+            self.values[i] = values
+            if not arrived:
+                which, self.stuck = which[: n + 1], True
+                break
         self.slopes[which] = self.quadratic.apply_data(self.values[which]) - self.quadratic.cross
+        steep = np.zeros(self.quadratic.coordinates.n_blocks)
         for i in which:
             self.gaps[i] = self.problems[i].half_gap(self.values[i], self.slopes[i])
             self.solved[i] = self.is_solved(i)
-        steep = np.zeros(self.quadratic.coordinates.n_blocks)
-        for i in which[~self.solved[which]]:
-            np.maximum(steep, self.steepness(i), out=steep)
+            if not self.solved[i]:
+                np.maximum(steep, self.steepness(i), out=steep)
         steep[self.working_set.blocks] = 0.0
-        return np.flatnonzero(steep > NEAR) if steep.max() > 1.0 else np.zeros(0, dtype=np.int64)
+        return np.flatnonzero(steep > (NEAR if steep.max() > 1.0 else np.inf))
 
-    def descend(self, model: WorkingSet, i: int, values: Floats, slope: Floats) -> tuple[Floats, Floats, int]:
-        """One λ on one working set: coordinates ``(K, D)``, the slope on the set (elsewhere as given), sweeps."""
+    def descend(self, model: WorkingSet, i: int, values: Floats, slope: Floats) -> tuple[Floats, Floats, bool]:
+        """One λ on one working set: coordinates ``(K, D)``, the slope on the set elsewhere as given, if it arrived."""
         problem, on = self.problems[i], model.columns
-        inside, steep, total = values[:, on], slope[:, on], 0
+        inside, steep = values[:, on], slope[:, on]
         loss = self.quadratic.target_power + float(np.vdot(values, slope - self.quadratic.cross))
         enough = SETTLED * self.tol * loss
         for _ in range(LOOKS):
             inside, steep, n = model.descend(problem, inside, steep, enough, SWEEPS)
-            total += n
+            self.sweeps[i] += n
             gap, scale = model.half_gap(problem, inside, steep)
-            if gap <= INSIDE * self.tol * scale:
+            if gap <= max(INSIDE * self.tol * scale, EPS * self.quadratic.target_power) or not np.isfinite(gap):
                 break
             enough *= 1e-2
+        if not np.isfinite(gap):  # a model of too many columns may have no minimum
+            return values, slope, False
         values, slope = np.zeros_like(values), slope.copy()
         values[:, on], slope[:, on] = inside, steep
-        return values, slope, total
+        return values, slope, bool(gap <= max(INSIDE * self.tol * scale, EPS * self.quadratic.target_power))
 
     def is_solved(self, i: int) -> bool:
         """Whether the gap is within the tolerance, or round-off."""
         power = self.quadratic.target_power
         scale = self.problems[i].half_objective(self.values[i], self.slopes[i]) + 0.5 * power
-        return bool(self.gaps[i] <= max(self.tol * scale, np.finfo(float).eps * power))
+        return bool(self.gaps[i] <= max(self.tol * scale, EPS * power))
 
-    def steepness(self, i: int) -> Floats:
+    def steepness(self, i: int, slope: Floats | None = None) -> Floats:
         """``‖slope_b‖/u_b`` ``(F,)``."""
         problem = self.problems[i]
-        return problem.coordinates.singular_values(self.slopes[i]).max(axis=1) / problem.thresholds
+        norms = problem.coordinates.singular_values(self.slopes[i] if slope is None else slope)
+        return np.asarray(norms.max(axis=1) / problem.thresholds)
 
     def end(self, i: int) -> Iterate:
-        """Of one λ; where the model was not good enough, by coordinate descent on Σ^xx itself."""
-        if not self.solved[i]:
-            return Coordinate().solve(self.problems[i], self.values[i], tol=self.tol)
+        """Of one λ, with what its certificate needs."""
         message = f"block coordinate descent on {len(self.working_set.blocks)} frequencies, {self.sweeps[i]} sweeps"
         known = np.full(self.quadratic.coordinates.n_blocks, np.nan)
         known[self.working_set.blocks] = self.working_set.curvatures

@@ -15,7 +15,7 @@ from lineardyn.validation import Rng, as_generator, check_array, check_number
 from solvers.closed_form import ridge_path
 from solvers.coordinate import Coordinate
 from solvers.iterate import Iterate
-from solvers.lasso_path import lasso_path
+from solvers.lasso_path import lasso_path, suits
 from solvers.problem import RegularizedProblem, check_problem
 from solvers.result import PathResult, Solution
 from solvers.search import ROUGH, SAME, descend
@@ -102,7 +102,7 @@ def _solutions(problems: list[RegularizedProblem], settings: Settings, throw: bo
     if name == "search":
         yield from _there_and_back(learning, settings, throw)
         return
-    if name == "coordinate" and learning[0].depth == 2 and learning[0].moments.form == "samples":
+    if name == "coordinate" and suits(learning[0]):
         begin = time.perf_counter()
         ends = lasso_path(learning, tol=settings.tol)
         seconds = (time.perf_counter() - begin) / len(learning)

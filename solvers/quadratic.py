@@ -89,6 +89,12 @@ class Quadratic:
         largest = np.linalg.eigvalsh(self.diagonal_blocks)[:, -1]
         return np.where(largest > largest.max() * SILENT, largest, 0.0)
 
+    @cached_property
+    def widths(self) -> NDArray[np.int64]:
+        """``(F,)``: columns of each block, C where no image has anything in its imaginary parts, as far as c tells."""
+        whole = self.coordinates.size > LARGEST_GRAM or self.cross.any(axis=0).all()
+        return np.diff(self.coordinates.starts) if whole else self.lines.widths
+
     def apply(self, values: Floats) -> Floats:
         """``V G`` of ``(..., D)``: by the lines of G that V meets where they are there, else by the statistics."""
         columns = self.coordinates

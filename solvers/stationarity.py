@@ -131,8 +131,10 @@ class Point:
 
         A block at zero moves by ``(‖A_b‖ - u_b)²/ℓ_b``, if at all: taken for ℓ_b this makes the residual no smaller.
         """
-        squares = np.sum(np.abs(self.slope_blocks) ** 2, axis=(1, 2))
-        return np.divide(squares, self.loss, out=np.ones_like(squares), where=(squares > 0) & (self.loss > 0))
+        squares = np.asarray(np.sum(np.abs(self.slope_blocks) ** 2, axis=(1, 2)))
+        least: Floats = np.ones_like(squares)
+        np.divide(squares, self.loss, out=least, where=(squares > 0) & (self.loss > 0))
+        return least
 
     @cached_property
     def proximal_step(self) -> Complexes:

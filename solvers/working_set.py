@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 SQUARE = 0.5
 """Share of new columns from which on the square of all rows is taken: half the work of a product of that size."""
-FEW = 24
+FEW = 40
 """New columns up to which their lines of Σ^xx, in double precision, are less work than the rows of all columns."""
 
 
@@ -57,9 +57,9 @@ class WorkingSet:
 
     def grown(self, blocks: Integers, *, every: int = 1) -> WorkingSet:
         """With more blocks; of the rows every n-th is summed over, in one pass."""
-        ends = self.quadratic.coordinates.starts
-        columns = np.concatenate([self.columns, *(np.arange(ends[b], ends[b + 1]) for b in blocks)])
-        starts = np.concatenate([self.starts, self.starts[-1] + np.cumsum(ends[blocks + 1] - ends[blocks])])
+        first, widths = self.quadratic.coordinates.starts, self.quadratic.widths
+        columns = np.concatenate([self.columns, *(first[b] + np.arange(widths[b]) for b in blocks)])
+        starts = np.concatenate([self.starts, self.starts[-1] + np.cumsum(widths[blocks])])
         gram, known = np.empty((len(columns), len(columns))), len(self.columns)
         gram[:known, :known] = self.gram
         fresh = 0 if len(columns) - known >= SQUARE * len(columns) else known

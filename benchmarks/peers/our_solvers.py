@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from solvers import RegularizedProblem
 
 
-def statistics(problem: Regression, form: str = "auto") -> SecondMoments:
+def statistics(problem: Regression, form: str = "auto", *, copy: bool = True) -> SecondMoments:
     """Made anew: nothing is kept from one timed call to the next."""
     from lineardyn import SecondMoments
 
-    return SecondMoments.from_data(problem.images, problem.targets, form=form, copy=form != "samples")
+    return SecondMoments.from_data(problem.images, problem.targets, form=form, copy=copy)
 
 
 def problem_from_images(problem: Regression, depth: int, lam: float) -> RegularizedProblem:
@@ -32,8 +32,10 @@ def path_from_images(
     """One predictor for each λ: ``solvers.path``, or each λ alone from zero."""
     from solvers import RegularizedProblem, path, solve
 
-    # of the samples form only the lines of Σ^xx are computed that sparse predictors use
-    given = RegularizedProblem(statistics(problem, "samples"), depth=depth, lam=float(lams[0]))
+    # of the samples form only that part of Σ^xx is computed that sparse predictors use; a convex path reads the images
+    # a few times where they are, as the peers read their columns; λ by λ, transformed images are read more often
+    in_place = depth == 2 and warm
+    given = RegularizedProblem(statistics(problem, "samples", copy=not in_place), depth=depth, lam=float(lams[0]))
     if warm:
         return [solution.predictor for solution in path(given, lams, tol=tol, throw=False)]
     return [solve(given.with_lam(float(lam)), tol=tol, throw=False).predictor for lam in lams]

@@ -169,6 +169,7 @@ def _lines(problem: RegularizedProblem, chosen: NDArray[np.int64]) -> Floats:
 
 def _power_of_columns(problem: RegularizedProblem, power: Floats) -> Floats:
     """τ of each column of real coordinates, ``(D,)``."""
+    power = np.maximum(power, 0.0)  # round-off of a frequency that no image has may be below
     return np.asarray(np.stack([power, power], axis=1).ravel()[problem.coordinates.order])
 
 
