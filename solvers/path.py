@@ -107,7 +107,9 @@ def _solutions(problems: list[RegularizedProblem], settings: Settings, throw: bo
         ends = lasso_path(learning, tol=settings.tol)
         seconds = (time.perf_counter() - begin) / len(learning)
         for problem, end in zip(learning, ends, strict=True):
-            yield to_solution(problem, end, "path, all λ together", seconds, throw=throw)
+            solution = to_solution(problem, end, "path, all λ together", seconds, throw=throw)
+            _ = solution.certificate  # at little cost: what it is made of is known, and no images are held on to
+            yield solution
         return
     start: Floats | None = None
     for problem in learning:
