@@ -19,7 +19,7 @@ __all__ = ["MomentsInPlace"]
 Floats = NDArray[np.float64]
 PART_BYTES = 2**23
 """Of images in one product: few sums of products, but for a loaded chunk or a mean taken off no more memory."""
-AT_ONCE = 128
+AT_ONCE = 256
 """Images that are transformed at once: their spectra stay in the cache."""
 
 
@@ -83,17 +83,30 @@ class MomentsInPlace(SecondMoments):
 
     def rows_in_single(self, places: NDArray[np.int64], *, every: int = 1) -> Iterator[NDArray[np.float32]]:
         """Transformed in single precision, too."""
-        scale, rows = self.image_power**-0.5, np.empty((0, len(places)), dtype=np.float32)
-        # written over again and again: fresh memory costs more than what is done with it
-        narrow = np.empty((AT_ONCE, *self.image_shape), dtype=np.float32)
+        rows = np.empty((0, len(places)), dtype=np.float32)
         for _, x in self._parts(every):
             if len(rows) < len(x):
                 rows = np.empty((len(x), len(places)), dtype=np.float32)
-            for part in slices(len(x), AT_ONCE):
-                images = x[part].reshape(-1, *self.image_shape)
-                scaled = np.multiply(images, scale, out=narrow[: len(images)], casting="same_kind")
-                self.half.select_images(scaled, places, rows[part])
+            for part, narrow in self._narrow(x):
+                self.half.select_images(narrow.reshape(-1, *self.image_shape), places, rows[part])
             yield rows[: len(x)]
+
+    def lines_in_single(self, places: NDArray[np.int64]) -> Floats:
+        """As two products with the images, in pixels."""
+        pixels = self._unpack(np.eye(len(self.weights))[places] / self.weights).astype(np.float32)
+        total = np.zeros((len(places), pixels.shape[1]))
+        for _, x in self._parts():
+            for _, narrow in self._narrow(x):
+                total += (pixels @ narrow.T) @ narrow
+        total *= self.image_power / self.n_samples
+        return self.pack(total.reshape(-1, *self.image_shape))
+
+    def _narrow(self, x: Floats) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Images ``x (n, C·P)`` over ``⟨‖x‖²⟩^½`` in single precision, some at a time, each written over by the next."""
+        scale, room = self.image_power**-0.5, np.empty((AT_ONCE, x.shape[1]), dtype=np.float32)
+        for part in slices(len(x), AT_ONCE):
+            images = x[part]
+            yield part, np.multiply(images, scale, out=room[: len(images)], casting="same_kind")
 
     def _parts(self, every: int = 1) -> Iterator[tuple[slice, Floats]]:
         """Every n-th image, ``(n, C·P)``, a view where it can be, and where a piece of all of them stands."""

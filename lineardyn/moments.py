@@ -265,6 +265,10 @@ class SecondMoments:
             chosen *= np.sqrt(self.n_samples * stats.gain[part][-part.start % every :: every, None] / self.image_power)
             yield chosen.astype(np.float32)
 
+    def lines_in_single(self, places: NDArray[np.int64]) -> Floats:
+        """Lines ``(n, D)`` of ``⟨c cᵀ⟩``, in single precision where that is less work."""
+        return self.apply(np.eye(len(self.weights))[places])
+
     def losses(self, predictors: Floats) -> Floats:
         """``½⟨‖y - f(x)‖²⟩`` ``(T,)`` of packed predictors ``(T, K, D)``."""
         stats, weighted = self.statistics, predictors * self.weights

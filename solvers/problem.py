@@ -227,9 +227,9 @@ class RegularizedProblem:
         product = power - float(np.vdot(cross, values))
         return norm_gap(square, product, self.half_penalty(values), steepest)
 
-    def objective_of(self, values: Floats, slope: Floats | None = None) -> float:
-        """The objective of coordinates ``(K, D)``, whose slope ``VG - c`` may be known."""
-        return self.quadratic.loss(values, slope) + self.penalty_of(values)
+    def objective_of(self, values: Floats) -> float:
+        """The objective of coordinates ``(K, D)``."""
+        return self.quadratic.loss(values) + self.penalty_of(values)
 
     def pack(self, predictor: ArrayLike, *, name: str = "predictor") -> Floats:
         """Coordinates ``(K, D)`` of a predictor ``(H, W, K, C)``, which must be that of a real function."""

@@ -154,12 +154,12 @@ def choose(problem: RegularizedProblem) -> tuple[str, str]:
 
 def to_solution(problem: RegularizedProblem, end: Iterate, method: str, seconds: float, *, throw: bool) -> Solution:
     """The solution; raises where the solver did not reach its end."""
-    predictor = problem.unpack(end.values)
+    predictor, penalty = problem.unpack(end.values), problem.penalty_of(end.values)
     stats: dict[str, Any] = {"n_iterations": end.n_iterations, "seconds": seconds} | end.stats
     solution = Solution(
         predictor=predictor,
-        objective=problem.objective_of(end.values, end.slope),
-        penalty=problem.penalty_of(end.values),
+        objective=problem.quadratic.loss(end.values, end.slope) + penalty,
+        penalty=penalty,
         prove=partial(_prove, problem, predictor, end, stats.pop("lower_bound", None)),
         status=end.status,
         message=f"{method}: {end.message}",

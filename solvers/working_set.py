@@ -23,8 +23,8 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 SQUARE = 0.5
 """Share of new columns from which on the square of all rows is taken: half the work of a product of that size."""
-FEW = 40
-"""New columns up to which their lines of Σ^xx, in double precision, are less work than the rows of all columns."""
+FEW = 48
+"""New columns up to which their lines of Σ^xx are less work than the rows of all columns."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +80,11 @@ class WorkingSet:
         return total
 
     def _lines(self, columns: Integers, first: int) -> Floats:
-        """The same of few lines, to the last digit."""
-        units = np.zeros((len(columns) - first, self.quadratic.coordinates.size))
-        units[np.arange(len(units)), columns[first:]] = 1.0
-        return self.quadratic.apply_data(units)[:, columns]
+        """The same of few lines."""
+        place = self.quadratic.coordinates
+        lines = self.quadratic.moments.lines_in_single(place.order[columns[first:]])
+        lines = lines[:, place.order[columns]] * place.scales[columns]
+        return np.asarray(lines * place.scales[columns[first:], None])
 
     @cached_property
     def curvatures(self) -> Floats:
