@@ -102,7 +102,7 @@ class MomentsInPlace(SecondMoments):
         return self.pack(total.reshape(-1, *self.image_shape))
 
     def _narrow(self, x: Floats) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """Images ``x (n, C·P)`` over ``⟨‖x‖²⟩^½`` in single precision, some at a time, each written over by the next."""
+        """Images ``x (n, C·P)`` over ``⟨‖x‖²⟩^½`` in single precision; the next some are written over the last."""
         scale, room = self.image_power**-0.5, np.empty((AT_ONCE, x.shape[1]), dtype=np.float32)
         for part in slices(len(x), AT_ONCE):
             images = x[part]

@@ -39,7 +39,10 @@ def path(
 ) -> PathResult:
     """:func:`solvers.solve` at every λ of ``lams``, each from the solution of the next larger one.
 
-    At depth 1 all come from one factorisation. Non-convex problems are searched from large λ down, single frequencies
+    At depth 1 all come from one factorisation. At depth 2, on the samples form with at least two images for each
+    coefficient, all λ share a working set and passes over the data (:mod:`solvers.lasso_path`); least work is
+    ``SecondMoments.from_data(images, targets, form="samples", copy=False)``, which leaves the images where they are.
+    Non-convex problems are searched from large λ down, single frequencies
     dropped and raised; then up and down once more, each λ taking over what leads lower from its neighbours.
 
     Parameters

@@ -54,6 +54,8 @@ def test_chosen_numbers_of_the_rows(shape, every, monkeypatch):
         found = np.concatenate([part.copy() for part in moments.rows_in_single(places, every=every)])
         assert found.dtype == np.float32
         assert close(wanted, found, SINGLE)
+        lines = (rows.statistics.rows.T * rows.statistics.gain)[places] @ rows.statistics.rows
+        assert close(lines, moments.lines_in_single(places), SINGLE)
 
 
 def test_rows_are_made_when_a_kernel_asks_for_them():
