@@ -66,7 +66,7 @@ class WorkingSet:
         few = 0 < len(columns) - fresh <= FEW and every == 1
         gram[fresh:] = self._lines(columns, fresh) if few else self._products(columns, fresh, every)
         gram[:fresh, fresh:] = gram[fresh:, :fresh].T
-        if fresh:  # no product of two different arrays is symmetric to the last bit
+        if fresh or few:  # no product of two different arrays is symmetric to the last bit
             gram[fresh:, fresh:] = 0.5 * (gram[fresh:, fresh:] + gram[fresh:, fresh:].T)
         return WorkingSet(self.quadratic, np.concatenate([self.blocks, blocks]), columns, starts, gram)
 
