@@ -106,10 +106,27 @@ def test_growing_by_parts_is_growing_at_once():
         assert np.abs(parts.gram - parts.gram.T).max() <= 1e-15  # of entries up to 1: the order of two factors
 
 
-def test_steepness_without_a_pass_is_a_lower_bound():
-    given = problem(*data("power law", channels=2, outputs=2), form="dense").with_lam(1e-3)
+@pytest.mark.parametrize(("seed", "ratio"), [(0, 0.3), (2, 0.1)])
+def test_what_the_rehearsal_missed_joins_later(seed, ratio, monkeypatch):
+    """Images that fade to their edges, so that frequencies correlate, and one pixel that the targets depend on."""
+    rng = np.random.default_rng(seed)
+    images = power_law_images((10, 10), 1000, exponent=2.0, rng=rng).reshape(-1, 1, 10, 10) * np.hanning(12)[1:-1]
+    targets = images[:, :, 3, 3] / images[:, :, 3, 3].std() + rng.standard_normal((1000, 1))
+    read, whole = (problem(images, targets, form="samples", copy=False), problem(images, targets, form="dense"))
+    lams = lambda_max(whole) * np.geomspace(1.0, ratio, 5)
+    wanted = path(whole, lams, tol=TOL)
+    monkeypatch.setattr("solvers.lasso_path.REHEARSED", 2)
+    monkeypatch.setattr("solvers.lasso_path.IMAGES", 100)
+    no_fallback(monkeypatch)
+    assert np.abs(path(read, lams, tol=TOL).objectives - wanted.objectives).max() <= TOL * wanted.objectives.max()
+
+
+@pytest.mark.parametrize("unit", [0.01, 1.0, 100.0])
+def test_steepness_without_a_pass_is_a_lower_bound(unit):
+    images, targets = data("power law", channels=2, outputs=2)
+    given = problem(unit * images, targets, form="dense").with_lam(1e-3 * unit)
     values = np.random.default_rng(1).standard_normal(given.quadratic.cross.shape)
-    point = Point.of(given, 0.1 * values)
+    point = Point.of(given, 0.1 / unit * values)
     assert np.all(point.least_steepness <= point.steepness * (1 + 1e-12))
     unknown = np.full(given.coordinates.n_blocks, np.nan)
     bounded = Point.of(given, 0 * values, slope=-given.quadratic.cross, curvatures=unknown)
