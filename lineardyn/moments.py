@@ -348,6 +348,8 @@ class SecondMoments:
                 f"other cannot be added: rows are stored in {str(stored)!r}, expected rows in memory; give both data "
                 f"sets to from_batches at once, with a store of their own"
             )
+        from lineardyn.mixtures import mix, remake_modes
+
         n = self.n_samples + other.n_samples
         a, b = self.n_samples / n, other.n_samples / n
         mixed = replace(
@@ -356,45 +358,15 @@ class SecondMoments:
             target_power=a * self.target_power + b * other.target_power,
             image_power=a * self.image_power + b * other.image_power,
             sigma_yx=a * self.sigma_yx + b * other.sigma_yx,
-            statistics=_mix(self.statistics, other.statistics, a, b),
+            statistics=mix(self.statistics, other.statistics, a, b),
         )
-        return _remake_modes(mixed, self, other) if self.form == "modes" else mixed
+        return remake_modes(mixed, self, other) if self.form == "modes" else mixed
 
 
 def _estimate(source: ArraySource | BatchSource, form: str, store: str | os.PathLike[str] | None) -> SecondMoments:
     from lineardyn.estimation import estimate
 
     return estimate(source, form, store)
-
-
-def _mix(one: Statistics, two: Statistics, a: float, b: float) -> Statistics:
-    if one.dense:
-        return one._replace(target=a * one.target + b * two.target, matrix=a * one.matrix + b * two.matrix)
-    return one._replace(
-        rows=np.concatenate([one.rows, two.rows]),
-        target=np.concatenate([a * one.target, b * two.target], axis=1),
-        gain=np.concatenate([a * one.gain, b * two.gain]),
-    )
-
-
-def _remake_modes(mixed: SecondMoments, *parts: SecondMoments) -> SecondMoments:
-    """The modes form of a mixture whose Σ^xx is, for now, a sum over the rows of both parts."""
-    modes = mixed.modes()
-    if not _is_diagonal(mixed, modes):
-        lossy = next((p for p in parts if p.coherence() < 1 - COHERENT), None)
-        reason = "one of them is a diagonal approximation" if lossy else "their sum is not diagonal in its own modes"
-        raise ArgumentError(
-            f"other cannot be added in the modes form: {reason}, expected coherent classes in the sum; "
-            f"make both with form='dense' or 'samples', or take form='modes' of all the data at once"
-        )
-    return modes_form(modes, mixed)
-
-
-def _is_diagonal(moments: SecondMoments, modes: Modes) -> bool:
-    """Whether V D Vᵀ holds the Σ^xx of these moments."""
-    v = moments.pack(modes.v)
-    image = moments.apply(v * moments.weights)
-    return is_coherent(modes, v, image, moments.weights, moments.image_power)
 
 
 def is_coherent(modes: Modes, v: Floats, image: Floats, weights: Floats, trace: float) -> bool:
