@@ -91,9 +91,9 @@ class ArraySource:
         for first, images in self.loads():
             yield Piece(images, self._rows(slice(first, first + len(images))), self.names[0], first)
 
-    def loads(self, size: int = PIECE_BYTES) -> Iterator[tuple[int, NDArray[Any]]]:
-        """The place of the first image, and the images, of each piece of ``size`` bytes in float64."""
-        step = max(1, size // (8 * int(np.prod(self.shape))))
+    def loads(self, size: int | None = None) -> Iterator[tuple[int, NDArray[Any]]]:
+        """The place of the first image, and the images, of each piece of ``size`` bytes in float64 (PIECE_BYTES)."""
+        step = max(1, (size or PIECE_BYTES) // (8 * int(np.prod(self.shape))))
         for part in _parts(self.images, step):
             loaded = self._loaded(part)
             for inner in slices(len(loaded), step):

@@ -55,8 +55,8 @@ PLANTED = {
     ),
     "Frobenius for the operator norm of the dual point": Planted(
         "solvers.duality",
-        "np.linalg.svd(point.slope_blocks, compute_uv=False)[:, 0]",
-        "np.linalg.norm(point.slope_blocks, axis=(1, 2))",
+        "np.linalg.svd(blocks, compute_uv=False)[:, 0]",
+        "np.linalg.norm(blocks, axis=(1, 2))",
         MATRICES[2],
     ),
     "Frobenius for the Schatten norm": Planted(

@@ -43,10 +43,10 @@ PLANTED = {
     "conjugate of q": Planted("lineardyn.modes", "return fft2(self.v)", "return fft2(self.v).conj()", by.MODES),
     "sign of the modes": Planted("lineardyn.modes", "< 0, -1.0, 1.0)", "< 0, 1.0, -1.0)", by.SIGNS),
     "target of a sum": Planted(
-        "lineardyn.moments", "target=a * one.target + b * two.target", "target=one.target + two.target", by.UNION
+        "lineardyn.mixtures", "target=a * one.target + b * two.target", "target=one.target + two.target", by.UNION
     ),
     "targets of joined samples": Planted(
-        "lineardyn.moments", "[a * one.target, b * two.target]", "[one.target, two.target]", by.UNION_OF_SAMPLES
+        "lineardyn.mixtures", "[a * one.target, b * two.target]", "[one.target, two.target]", by.UNION_OF_SAMPLES
     ),
     "power of the images of a sum": Planted(
         "lineardyn.moments", "a * self.image_power + b * other.image_power", "self.image_power", by.UNION
