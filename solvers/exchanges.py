@@ -17,7 +17,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from solvers._prox_kernels import shrink_array
-from solvers.newton import support_hessian
+from solvers.newton import support_columns, support_hessian
 from solvers.problem import RegularizedProblem
 
 __all__ = ["forecast"]
@@ -42,7 +42,7 @@ def forecast(
     if min(problem.n_outputs, problem.image_shape[0]) > 1:
         return None
     norms = columns.singular_values(values)[:, 0]
-    support = np.flatnonzero(norms[columns.block_of_column] > 0)
+    support = support_columns(problem, values, norms)
     if not 0 < problem.n_outputs * len(support) <= LARGEST:
         return None
     inverse = _inverse(support_hessian(problem, values))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from solvers.problem import RegularizedProblem
 
-__all__ = ["LARGEST_SYSTEM", "newton_step", "support_hessian"]
+__all__ = ["LARGEST_SYSTEM", "newton_step", "support_columns", "support_hessian"]
 
 Floats = NDArray[np.float64]
 LARGEST_SYSTEM = 3000
@@ -32,11 +32,16 @@ class Support:
     entries: Floats
 
 
+def support_columns(problem: RegularizedProblem, values: Floats, norms: Floats) -> NDArray[np.int64]:
+    """Those of blocks that are not zero; where no image has anything in one, as under a symmetry, it stays at zero."""
+    alive = norms[problem.coordinates.block_of_column] > 0
+    return np.flatnonzero(alive & (problem.quadratic.lines.seen | values.any(axis=0)))
+
+
 def _support(problem: RegularizedProblem, values: Floats) -> Support:
-    blocks = problem.coordinates.block_of_column
     norms = problem.coordinates.singular_values(values)[:, 0]
-    columns = np.flatnonzero(norms[blocks] > 0)
-    inside = blocks[columns]
+    columns = support_columns(problem, values, norms)
+    inside = problem.coordinates.block_of_column[columns]
     return Support(columns, norms[inside], problem.thresholds[inside], values[:, columns])
 
 
@@ -52,10 +57,18 @@ def support_hessian(problem: RegularizedProblem, values: Floats) -> Floats:
     for k in range(outputs):
         hessian[k, :, k] = gram
         hessian[k, np.arange(size), k, np.arange(size)] += slopes
-    rows, columns = np.nonzero(block[:, None] == block)
+    rows, columns = _within(block)
     outer = directions[:, None, rows] * directions[None, :, columns] * ((p - 2) * slopes[rows])
     hessian[:, rows, :, columns] += outer.transpose(2, 0, 1)
     return hessian.reshape(outputs * size, -1)
+
+
+def _within(block: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """All pairs of places with the same number in ``block``, which ascends."""
+    first = np.searchsorted(block, block)
+    widths = np.searchsorted(block, block, side="right") - first
+    rows = np.repeat(np.arange(len(block)), widths)
+    return rows, np.repeat(first - np.cumsum(widths) + widths, widths) + np.arange(len(rows))
 
 
 def newton_step(problem: RegularizedProblem, values: Floats, slope: Floats) -> tuple[Floats, Floats] | None:

@@ -10,7 +10,7 @@ from solvers import Coordinate, RegularizedProblem, lambda_max
 from solvers._coordinate_kernels import best_partners
 from solvers.exchanges import _dropped, _raised, forecast
 from solvers.local_search import LocalSearch
-from solvers.newton import support_hessian
+from solvers.newton import newton_step, support_columns, support_hessian
 from solvers.part import Part
 from solvers.stationarity import shrink
 from tests.solvers import families
@@ -86,6 +86,34 @@ def test_where_there_is_no_second_order_nothing_is_forecast():
     assert forecast(problem, small, slope, active, none) is None  # the penalty bends down
     matrices = families.make_problem("coloured", 3, 0.05)
     assert forecast(matrices, matrices.quadratic.cross, matrices.quadratic.cross, none, none) is None
+
+
+def test_columns_that_no_image_has_are_not_in_the_second_order():
+    """Even images have real spectra. The Hessian on the silent imaginary parts is diagonal: nothing depends on them."""
+    rng = np.random.default_rng(3)
+    images = rng.standard_normal((300, 1, 6, 7))
+    images += np.roll(images[:, :, ::-1, ::-1], 1, axis=(2, 3))
+    targets = images.reshape(300, -1) @ rng.standard_normal((42, 1))
+    problem = RegularizedProblem(SecondMoments.from_data(images, targets), depth=3, lam=1.0)
+    problem = problem.with_lam(0.02 * lambda_max(problem))
+    values = Coordinate().solve(problem, tol=1e-12).values
+    slope, norms = problem.quadratic.gradient(values), problem.coordinates.singular_values(values)[:, 0]
+    active, silent = np.flatnonzero(norms > 0), np.flatnonzero(norms == 0)
+    few = support_columns(problem, values, norms)
+    assert len(few) == len(active) > 5
+    near = values + 1e-3 * (values != 0)
+
+    def both():
+        step = newton_step(problem, near, problem.quadratic.gradient(near))
+        return np.concatenate([forecast(problem, values, slope, active, silent), step[0][0]])
+
+    of_few = both()
+    problem.quadratic.lines.seen[:] = True
+    assert len(support_columns(problem, values, norms)) > len(few)
+    assert of_few == pytest.approx(both(), rel=1e-9, abs=1e-12)  # condition of the Hessian, hundreds, times round-off
+    values[0, few[0] + 1] = 1e-3  # a start of one's own that has something there
+    problem.quadratic.lines.__dict__["seen"] = np.zeros_like(problem.quadratic.lines.seen)
+    assert np.array_equal(support_columns(problem, values, norms), np.flatnonzero(values[0]))
 
 
 def random_problem(shape=(12, 12), n=300, seed=0, share=0.01):
