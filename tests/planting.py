@@ -53,10 +53,10 @@ def place(error: Planted) -> Path:
 
 
 @cache
-def _compiled(file: Path, error: Planted | None) -> CodeType:
+def _compiled(file: Path, line: str = "", wrong: str = "") -> CodeType:
     """The file, with the error in it; what is imported for every error is compiled once."""
     source = file.read_text(encoding="utf-8")
-    return compile(source if error is None else source.replace(error.line, error.wrong), str(file), "exec")
+    return compile(source.replace(line, wrong) if line else source, str(file), "exec")
 
 
 class _Loader(SourceFileLoader):
@@ -65,7 +65,8 @@ class _Loader(SourceFileLoader):
     error: Planted | None
 
     def get_code(self, fullname: str) -> CodeType:
-        return _compiled(Path(self.path), self.error)
+        error = self.error
+        return _compiled(Path(self.path)) if error is None else _compiled(Path(self.path), error.line, error.wrong)
 
 
 class _Planter(MetaPathFinder):
