@@ -53,6 +53,7 @@ def test_chosen_numbers_of_the_rows(shape, every, monkeypatch):
     for moments in (rows, images):
         found = np.concatenate([part.copy() for part in moments.rows_in_single(places, every=every)])
         assert found.dtype == np.float32
+        assert found.shape == wanted.shape
         assert close(wanted, found, SINGLE)
         lines = (rows.statistics.rows.T * rows.statistics.gain)[places] @ rows.statistics.rows
         assert close(lines, moments.lines_in_single(places), SINGLE)

@@ -106,6 +106,18 @@ def test_the_fit_of_the_exact_cost_finds_the_terms_of_its_expansion(pooling):
     assert fit.at(200) == pytest.approx(representation_cost(blocks, depth=200, pooling=pooling), abs=1e-5)
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_residual_of_a_fit_is_its_largest_deviation(sign):
+    """Of four depths one direction is orthogonal to L, 1 and 1/L: least squares leave it as it is."""
+    depths = np.arange(2.0, 6.0)
+    columns = np.stack([depths, np.ones(4), 1 / depths], axis=1)
+    rest = np.linalg.svd(columns)[0][:, -1]
+    rest /= rest[np.argmax(np.abs(rest))]
+    fit = fit_depths(range(2, 6), columns @ [3.0, -1.0, 2.0] + 0.01 * sign * rest)
+    assert (fit.slope, fit.intercept, fit.remainder) == pytest.approx((3.0, -1.0, 2.0), rel=1e-10)
+    assert fit.residual == pytest.approx(0.01, rel=1e-10)
+
+
 @pytest.mark.parametrize("pooling", [None, LOCAL])
 @pytest.mark.parametrize("gains", [(1.0, 1.0), (2.0, 0.5)])
 @pytest.mark.parametrize("depth", [2, 5, 24])
@@ -203,6 +215,25 @@ def test_where_adam_is_thrown_out_smaller_steps_are_tried(monkeypatch, good, rat
     found = module._descended(None, "start", 0.8)
     assert tried == pytest.approx(rates)
     assert found == ("descended" if good < 9 else "start")
+
+
+def test_the_best_start_goes_on_with_the_last_weight_decay(monkeypatch):
+    """Three starts of three trainings each, of which the second ends lowest; then each depth from the one before."""
+    calls = []
+
+    def stub(target, *, depth, weight_decay, start=None, method="adam", **settings):
+        calls.append((depth, weight_decay, start, method))
+        objective = {3: 3.0, 6: 1.0, 9: 2.0}.get(len(calls), 0.0)
+        return SimpleNamespace(objective=objective, history={"objective": [0.0]}, network=len(calls))
+
+    monkeypatch.setattr(module, "train_cyclic", stub)
+    x = positive_images(3)
+    found = train_depths(x, images=x, depths=[2, 4, 5], width=1, weight_decay=0.1, rng=0, n_starts=3, anneal=4.0)
+    alone = [(2, 1.6, None, "adam"), (2, 0.4, 1, "adam"), (2, 0.1, 2, "lbfgs")]
+    deeper = [(4, 0.4, 6, "adam"), (4, 0.1, 10, "lbfgs"), (5, 0.4, 11, "adam"), (5, 0.1, 12, "lbfgs")]
+    for call, wanted in zip([*calls[:3], *calls[9:]], [*alone, *deeper], strict=True):
+        assert call == (wanted[0], pytest.approx(wanted[1]), *wanted[2:])
+    assert [result.network for result in found] == [6, 11, 13]
 
 
 @pytest.mark.torch

@@ -183,6 +183,35 @@ def test_no_part_that_may_not_stretch_does(make):
     assert _shrinks(part) == (make in SHRINK)
 
 
+ONE_WAY = {
+    "slope": lambda: nn.LeakyReLU(-2.0),
+    "stride": lambda: nn.MaxPool2d(3, stride=(3, 1)),
+    "dilation": lambda: nn.MaxPool2d(2, stride=2, dilation=2),  # windows of pixels 0 and 2, 2 and 4
+}
+
+
+@pytest.mark.parametrize("kind", ONE_WAY)
+def test_parts_that_stretch_in_one_way_only(kind):
+    """Their Jacobian has a norm above 1 at some image, so that the bound must not be claimed."""
+    part = ONE_WAY[kind]()
+    jacobian = differences(part, images_of(20, 1, 5, 5))
+    assert max(np.linalg.norm(j.reshape(len(j), -1), 2) for j in jacobian) > 1.1
+    assert bottleneck_report(nn.Sequential(conv(1, 1, 3), part), images_of(2, 1, 5, 5)).jacobian_bound is None
+
+
+def test_the_rank_is_that_of_the_narrowest_place_after_the_first_layer():
+    """Waves of frequency ±1, of which ReLUs make the six harmonics of six pixels: 2 numbers, then 6, then up to 3·6."""
+    phases = np.random.default_rng(0).uniform(0, 2 * np.pi, 30)
+    waves = np.cos(2 * np.pi * np.arange(6) / 6 + phases[:, None])[:, None, None, :] * np.ones((1, 1, 4, 1))
+    torch.manual_seed(1)
+    model = nn.Sequential(conv(1, 1, 3), nn.ReLU(), conv(1, 3, 3), nn.ReLU(), conv(3, 1, 3))
+    report = bottleneck_report(model, waves, threshold=1e-6)
+    images, narrow, wide = (layer.activations_rank for layer in report.layers)
+    assert images == 2
+    assert images < narrow < wide
+    assert report.rank == narrow
+
+
 def test_activations_are_counted_frequency_by_frequency():
     """An image of one frequency through a circular network: nothing else is used, channel by channel."""
     j = np.arange(6)

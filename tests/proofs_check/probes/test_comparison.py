@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -87,26 +89,31 @@ def test_training_leads_there():
     assert found.loss == pytest.approx(0.5 * found.solution.loss, rel=1e-3)
 
 
-def test_a_relu_network_beside_the_theory():
+def test_what_a_relu_network_does_is_measured_on_the_images():
     model, (images, labels) = relu_net((1, 3), (4, 4), 3), problem_of()
-    found = compare_with_theory(model, images, torch.tensor(labels), 0.05, n_jacobians=5, batch_size=3)
+    found = compare_with_theory(model, images, torch.tensor(labels), 0.05, depth=1, n_jacobians=5, batch_size=3)
     assert np.allclose(found.sensitivity, frequency_sensitivity(model, images[:5]).mean, rtol=1e-12)
     outputs = model(torch.tensor(images)).detach().numpy()
     assert found.loss == pytest.approx(0.5 * np.mean(np.sum((outputs - np.eye(3)[labels]) ** 2, axis=1)))
     assert found.norm == pytest.approx(sum((p.detach() ** 2).sum().item() for p in model.parameters() if p.ndim > 1))
     centred = images - images.mean(axis=0)
     moved = (outputs - outputs.mean(axis=0)).T @ centred.reshape(24, -1) / 24
-    modes, alive = found.modes, ~found.modes.null
+    modes, alive = found.modes, ~found.modes.null  # the modes are the data's, at any depth
     wanted = np.einsum("ka,kd,ad->a", modes.u, moved, modes.v.reshape(len(modes.v), -1))
     assert np.allclose(found.learned[alive], (wanted / np.where(alive, modes.s, 1))[alive], rtol=1e-10)
     assert found.learned[~alive].tolist() == [0.0]  # targets with their mean subtracted have a null mode
+
+
+def test_a_relu_network_beside_the_theory():
+    model, (images, labels) = relu_net((1, 3), (4, 4), 3), problem_of()
+    found = compare_with_theory(model, images, labels, 0.05)
     assert found.depth == 2
     text = found.table()
     assert "linear, depth 2, λ = 0.05" in text
     assert f"{found.alignment:.2f}" in text
     assert compare_with_theory(model, images, labels, 0.05, depth=3).depth == 3
     left, right = found.plot().axes
-    assert np.array_equal(left.lines[1].get_ydata(), found.learned[alive])
+    assert np.array_equal(left.lines[1].get_ydata(), found.learned[~found.modes.null])
     assert right.lines[0].get_label() == "model"
 
 
@@ -118,6 +125,20 @@ def test_a_model_that_has_learned_nothing_has_no_order_and_no_angle():
     assert (found.alignment, found.order_tau, found.predicted_rho) == (0.0, 0.0, 0.0)
     assert "nan" not in found.table()
     found.plot()
+
+
+def test_correlations_and_angle_have_signs_and_two_sides():
+    """A model that moves as the data have power, or against it; a predictor, or its negative."""
+    images, labels = problem_of()
+    found = compare_with_theory(relu_net((1, 3), (4, 4), 3), images, labels, 0.05, depth=1)
+    for sign in (1.0, -1.0):
+        by_power = replace(found, sensitivity=sign * found.power**3)  # ranks do not see the power of the power
+        assert by_power.spectrum_rho == pytest.approx(sign)
+        assert abs(by_power.predicted_rho) < 0.99
+        assert replace(found, sensitivity=sign * found.predicted).predicted_rho == pytest.approx(sign)
+        assert replace(found, predictor=sign * found.solution.predictor).alignment == pytest.approx(sign)
+        learned = sign * found.modes.s
+        assert replace(found, learned=learned).order_tau == pytest.approx(sign)
 
 
 @pytest.mark.parametrize(

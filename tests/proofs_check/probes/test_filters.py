@@ -131,6 +131,27 @@ def test_zero_padding_comes_near_the_circular_layer_on_large_grids():
         assert 1 - 4 / n <= share < 1
 
 
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [((4, 2), {"padding_mode": "zeros"}), (3, {"padding_mode": "reflect", "padding": 2}), (3, {"padding": 2})],
+)
+def test_norms_at_the_edges(size, options):
+    """An even filter has one pixel more of padding behind than before; padding may fold two taps onto one pixel."""
+    torch.manual_seed(0)
+    layer = conv(2, 3, size, **options)
+    matrix = dense_operator(layer, (4, 5))
+    assert operator_norm(layer, (4, 5), "it") == pytest.approx(np.sum(matrix**2), rel=ROUND_OFF)
+
+
+def test_rings_are_of_the_largest_singular_value():
+    """``diag(3, 1)`` at every frequency."""
+    layer = conv(2, 2, 1, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.diag(torch.tensor([1.0, 3.0]))[:, :, None, None])
+    (spectrum,) = filter_spectra(layer, image_shape=(2, 4, 4))
+    assert spectrum.radial()[1].tolist() == pytest.approx([3.0] * 4, rel=ROUND_OFF)
+
+
 def test_layers_are_taken_on_the_grid_that_they_see():
     model = nn.Sequential(conv(1, 2, 3), nn.MaxPool2d(2), conv(2, 3, 3, groups=1), nn.Flatten())
     first, second = filter_spectra(model, image_shape=(1, 8, 6))

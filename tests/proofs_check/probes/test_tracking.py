@@ -56,11 +56,14 @@ def trained(tracked, model_of):
     return model, tracker
 
 
-@pytest.mark.parametrize("model_of", [with_everything, lambda: relu_net((1, 2), (4, 4), 3)])
-def test_training_is_the_same_to_the_bit(model_of):
-    plain, _ = trained(False, model_of)
+MODELS = {"with everything": with_everything, "relu": lambda: relu_net((1, 2), (4, 4), 3)}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_training_is_the_same_to_the_bit(kind):
+    plain, _ = trained(False, MODELS[kind])
     state = torch.get_rng_state()
-    tracked, tracker = trained(True, model_of)
+    tracked, tracker = trained(True, MODELS[kind])
     assert torch.equal(torch.get_rng_state(), state)
     for (name, a), b in zip(plain.state_dict().items(), tracked.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
@@ -157,6 +160,14 @@ def test_sensitivity_is_that_of_the_first_images():
     tracker(0)
     wanted = frequency_sensitivity(model, images[:2]).mean
     assert np.allclose(tracker.trajectory().sensitivity[0], wanted, rtol=1e-12)
+
+
+def test_norms_are_those_of_weights_without_biases():
+    model = relu_net((1, 2), (4, 4), 2)
+    tracker = track(model, images_of(5, 1, 4, 4), np.arange(5) % 2, learning_rate=1.0)
+    tracker(0)
+    wanted = [(model[i].weight.detach().numpy() ** 2).sum() for i in (0, 3)]
+    assert tracker.trajectory().layer_norms[0] == pytest.approx(wanted, rel=1e-12)
 
 
 def test_it_goes_on_after_what_a_checkpoint_holds(tmp_path):
