@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tests import planting
-from tests.planted import PLANTED
+from tests.planted import PLANTED, probes
 from tests.planting import ROOT, place
 
 WORKERS = 2
@@ -35,7 +35,7 @@ def plant(names: list[str]) -> subprocess.Popen[str]:
 @pytest.fixture(scope="module")
 def results(request: pytest.FixtureRequest) -> dict[str, dict[str, str]]:
     """What happened to each of the errors that were asked for, with the error and without."""
-    wanted = [item.callspec.params["name"] for item in request.session.items if _is_planted(item)]
+    wanted = [item.callspec.params["name"] for item in request.session.items if _is_planted(item) and _runs(item)]
     by_check = sorted(wanted, key=lambda name: repr(PLANTED[name].check))  # without an error each check runs once
     workers = [plant(list(part)) for part in np.array_split(by_check, WORKERS) if len(part)]
     found: dict[str, dict[str, str]] = {}
@@ -55,9 +55,20 @@ def _is_planted(item: Any) -> bool:
     return getattr(item, "function", None) is test_planted_error_is_noticed
 
 
-@pytest.mark.parametrize("name", sorted(PLANTED))
+def _runs(item: Any) -> bool:
+    return item.get_closest_marker("skip") is None
+
+
+def _marked(name: str) -> Any:
+    """Tests of probes need PyTorch."""
+    return pytest.param(name, marks=pytest.mark.torch) if name in probes.PLANTED else name
+
+
+@pytest.mark.parametrize("name", [_marked(name) for name in sorted(PLANTED)])
 def test_planted_error_is_noticed(name, results):
     """By an assertion, or an exception that does not come: another one would be a slip of the pen."""
+    if name in probes.PLANTED:
+        pytest.importorskip("torch")
     assert results[name]["without"] == "passed"
     assert results[name]["with"].startswith(("AssertionError", "Failed")), results[name]["with"]
 

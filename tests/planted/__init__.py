@@ -17,9 +17,11 @@ from tests.planted import (
     ends,
     exhaustive,
     fourier,
+    in_place,
     integrators,
     moments,
     networks,
+    probes,
     proxes,
     results,
     right_hand_sides,
@@ -47,6 +49,8 @@ SUBJECTS = (
     certificates,
     weight_decay,
     exhaustive,
+    in_place,
+    probes,
 )
 PLANTED: dict[str, Planted] = {name: error for subject in SUBJECTS for name, error in subject.PLANTED.items()}
 assert len(PLANTED) == sum(len(subject.PLANTED) for subject in SUBJECTS), "two planted errors have one name"

@@ -24,6 +24,13 @@ BAND = check(
 TWO = check(f"{CBN}.test_two_frequencies", "a_deep_network_of_rank_two_fits_the_sample", n=5, orbits=2, kind="local")
 CONSTANTS = check(f"{CBN}.test_rank", "offsets_do_not_count_at_dc")
 CODE = check(f"{CBN}.test_winding", "h_after_g_is_the_projection_exactly")
+FIT = check(f"{CBN}.test_continuation", "the_fit_of_the_exact_cost_finds_the_terms_of_its_expansion", pooling=None)
+DEVIATION = check(f"{CBN}.test_continuation", "the_residual_of_a_fit_is_its_largest_deviation", sign=1.0)
+THROWN = check(
+    f"{CBN}.test_continuation", "where_adam_is_thrown_out_smaller_steps_are_tried",
+    good=1, rates=[0.8, 0.2], monkeypatch=True,
+)  # fmt: skip
+BEST = check(f"{CBN}.test_continuation", "the_best_start_goes_on_with_the_last_weight_decay", monkeypatch=True)
 START = check(f"{CBN}.test_conjecture", "every_start_is_the_map_at_the_cost_of_its_rank", kind="star", n=4, depth=6)
 
 PLANTED = {
@@ -62,5 +69,18 @@ PLANTED = {
     ),
     "stars of the mean, not of the second": Planted(
         f"{CBN}.conjecture", "x - ordered[..., -2:-1], 0.0", "x - x.mean(axis=-1, keepdims=True), 0.0", START
+    ),
+    "R2/L² for R2/L": Planted(f"{CBN}.continuation", "self.remainder / count", "self.remainder / count**2", FIT),
+    "a term in 1/L² for 1/L": Planted(f"{CBN}.continuation", "1.0 / counts]", "1.0 / counts**2]", FIT),
+    "the largest deviation with its sign": Planted(
+        f"{CBN}.continuation", "np.abs(columns @ found - values).max()", "(columns @ found - values).max()", DEVIATION
+    ),
+    "half the rate, not a quarter": Planted(f"{CBN}.continuation", "rate / 4**attempt", "rate / 2**attempt", THROWN),
+    "the worst start goes on": Planted(f"{CBN}.continuation", "[min(drawn, key", "[max(drawn, key", BEST),
+    "the weight decay of the way at the end": Planted(
+        f"{CBN}.continuation", "weight_decay=decay, start=start", "weight_decay=ratio * decay, start=start", BEST
+    ),
+    "each depth from the smallest": Planted(
+        f"{CBN}.continuation", "trained(depth, found[-1].network)", "trained(depth, found[0].network)", BEST
     ),
 }
