@@ -18,8 +18,8 @@ from solvers.problem import RegularizedProblem
 __all__ = ["Coordinate"]
 
 Floats = NDArray[np.float64]
-LOOK = 10
-"""Sweeps between looks at the gap."""
+LOOK, CLOSER_LOOK = 10, 3
+"""Sweeps between looks at the gap, and where it may be small enough: a look costs as much as a sweep and more."""
 AT_ONCE = 16
 """Lines of Σ^xx are computed for this many frequencies at a time, or for half as many as have them."""
 SETTLED = 0.1
@@ -90,7 +90,8 @@ class _Descent:
                 continue
             left = self.left(moved)
             settled = left <= SETTLED * self.tol * scale
-            if settled or self.sweeps % LOOK == 0:
+            every = LOOK if not settled else CLOSER_LOOK if self.problem.convex else 1
+            if moved == 0.0 or self.sweeps % every == 0:
                 if self.vectors and self.solver.polish and (settled or moved <= CLOSE * self.tol * scale):
                     self.polish()
                 scale = self.scale

@@ -202,6 +202,8 @@ class RegularizedProblem:
     def half_penalty(self, values: Floats) -> float:
         """``Σ_b u_b ‖Z_b‖_p^p``, the penalty in h."""
         singular = self.coordinates.singular_values(values)
+        if self.depth == 2:  # the commonest, where round-off does not count
+            return float(self.thresholds @ singular.sum(axis=1))
         singular[singular <= ROUND_OFF * singular.max(axis=1, keepdims=True)] = 0.0
         return float(self.thresholds @ (singular**self.power).sum(axis=1))
 
