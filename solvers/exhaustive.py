@@ -248,7 +248,8 @@ class _Tree:
             now = time.perf_counter()
             if progress is not None:
                 progress(self.lower, float(self._floats[kernels.UPPER]), self.n_nodes)
-            if state == kernels.CLOSED:
+            cut = self._floats[kernels.UPPER] - self._floats[kernels.TOLERANCE]
+            if state == kernels.CLOSED or self.lower >= cut:  # what is still open is above it
                 return "closed"
             if now > deadline:
                 return "out of time"
