@@ -210,6 +210,11 @@ class _Tree:
             lower = min(lower, bounds[heap[0]])
         return float(lower)
 
+    def _nothing_is_low(self) -> bool:
+        """Whether all open nodes would be discarded."""
+        cut = self._floats[kernels.UPPER] - self._floats[kernels.TOLERANCE]
+        return not self._counts[kernels.OPEN] or bool(self._nodes[4][self._nodes[6][0]] >= cut)
+
     def offer_starts(self, least_squares: Floats, start: Floats | None) -> None:
         """Descend to the first best point: from ``start``, ridge solutions and zero."""
         gram, cross = self.problem[:2]
@@ -248,8 +253,7 @@ class _Tree:
             now = time.perf_counter()
             if progress is not None:
                 progress(self.lower, float(self._floats[kernels.UPPER]), self.n_nodes)
-            cut = self._floats[kernels.UPPER] - self._floats[kernels.TOLERANCE]
-            if state == kernels.CLOSED or self.lower >= cut:  # what is still open is above it
+            if state == kernels.CLOSED or self._nothing_is_low():
                 return "closed"
             if now > deadline:
                 return "out of time"
