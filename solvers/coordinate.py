@@ -91,7 +91,7 @@ class _Descent:
             left = self.left(moved)
             settled = left <= SETTLED * self.tol * scale
             every = LOOK if not settled else CLOSER_LOOK if self.problem.convex else 1
-            if moved == 0.0 or self.sweeps % every == 0:
+            if moved == 0.0 or self.sweeps % every == 0 or self.sweeps == self.solver.max_sweeps:
                 if self.vectors and self.solver.polish and (settled or moved <= CLOSE * self.tol * scale):
                     self.polish()
                 scale = self.scale

@@ -42,8 +42,8 @@ def path(
     At depth 1 all come from one factorisation. At depth 2, on the samples form with at least two images for each
     coefficient, all λ share a working set and passes over the data (:mod:`solvers.lasso_path`); least work is
     ``SecondMoments.from_data(images, targets, form="samples", copy=False)``, which leaves the images where they are.
-    Non-convex problems are searched from large λ down, single frequencies
-    dropped and raised; then up and down once more, each λ taking over what leads lower from its neighbours.
+    Non-convex problems are searched from large λ down, single frequencies dropped and raised; then up and down once
+    more, each λ taking over what leads lower from its neighbours; their certificates are made when first asked for.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ def _entry(data: Mapping[str, Any]) -> str:
 
 {data["agreement"]["text"]}
 
-Scale {data["scale"]}, {data["seconds"]:.0f} s: {data["setting"]} {machine["system"]}, {machine["processor"]},
+Scale {data["scale"]}: {data["setting"]} {machine["system"]}, {machine["processor"]},
 {machine["cores_of_the_machine"]} cores; Python {versions["python"]}, numpy {versions["numpy"]}, numba
 {versions["numba"]}.
 [Numbers](figures/{name}.json).

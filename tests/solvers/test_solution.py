@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import sys
 from dataclasses import fields, replace
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 from lineardyn import SecondMoments
 from lineardyn.errors import ComputationError, DataFileError, Status
-from solvers import PathResult, RegularizedProblem, Solution, coordinate, lambda_max, path, solve
+from solvers import PathResult, RegularizedProblem, Solution, certify, coordinate, lambda_max, path, solve
 from tests import oracles
 from tests import strategies as own
 
@@ -99,6 +101,26 @@ def test_a_path_is_a_sequence(result):
     assert result.index(result[2]) == 2
     with pytest.raises(IndexError):
         result[3]
+
+
+def test_certificates_of_a_path_are_made_when_asked_for_and_let_the_statistics_go(monkeypatch):
+    """Those of certify; a pickle holds the certificate and not the problem, before it was asked for too."""
+    problem, lams = RegularizedProblem(MOMENTS, depth=3, lam=1.0), [0.1, 0.02]
+    made = []
+    module = sys.modules["solvers.solve"]  # solvers.solve is the function
+    real = module.certify
+    monkeypatch.setattr(module, "certify", lambda *a, **k: made.append(1) or real(*a, **k))
+    result = path(problem, lams)
+    assert made == []
+    for found, lam in zip(result, lams, strict=True):
+        wanted = certify(problem.with_lam(lam), found.predictor)
+        assert any(isinstance(a, RegularizedProblem) for a in found.prove.args)
+        again = pickle.loads(pickle.dumps(found))
+        assert found.certificate == again.certificate == wanted
+        assert not any(isinstance(a, RegularizedProblem) for s in (found, again) for a in s.prove.args)
+    assert made == [1, 1]
+    solve(problem.with_lam(0.1), n_starts=1)
+    assert made == [1, 1, 1]  # one solution has its certificate at once
 
 
 def test_equality_is_identity(solution, tmp_path):

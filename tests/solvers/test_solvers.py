@@ -153,3 +153,17 @@ def test_a_gap_is_never_negative(family, depth):
             gap = 2 * problem.half_gap(values, slope)
             assert gap >= problem.objective_of(values) - best * (1 + 1e-8)
             assert gap >= certify(problem, problem.unpack(values)).gap * (1 - 1e-6)
+
+
+@pytest.mark.parametrize("family", ["natural", "power law"])
+def test_the_last_sweep_allowed_is_looked_at(family):
+    """Whatever the number of sweeps: SUCCESS where the gap is within the tolerance, and nowhere else."""
+    problem, tol = families.make_problem(family, 2, 0.02), 1e-8
+    power, found = problem.quadratic.target_power, []
+    for n in range(1, 100):
+        end = Coordinate(max_sweeps=n, memory=0, polish=False).solve(problem, tol=tol)
+        slope = problem.quadratic.gradient(end.values)
+        scale = problem.half_objective(end.values, slope) + 0.5 * power
+        found.append(problem.half_gap(end.values, slope) <= tol * scale)
+        assert end.converged == found[-1]
+    assert not found[0] and found[-1]
