@@ -27,7 +27,7 @@ def page(found: Mapping[str, Any]) -> str:
         "are medians, compilation apart, of flows over different starts; each solver runs at the fastest tolerance at "
         "which every timed call keeps the error asked for, `max_t ‖B(t) - B_ref(t)‖_F / s_1`. A ratio above 1 means "
         "that we are faster. Regularised predictors (from *Ridge* on) are compared at equal objective or duality gap, "
-        "recomputed in pixels from the predictor.",
+        "recomputed in pixels from the predictor, by seconds of the CPU.",
     ]
     for name, tables in (PAGE | PAPER_TABLES).items():
         if name not in found:

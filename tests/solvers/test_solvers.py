@@ -166,4 +166,5 @@ def test_the_last_sweep_allowed_is_looked_at(family):
         scale = problem.half_objective(end.values, slope) + 0.5 * power
         found.append(problem.half_gap(end.values, slope) <= tol * scale)
         assert end.converged == found[-1]
-    assert not found[0] and found[-1]
+    assert not found[0]
+    assert found[-1]
